@@ -1,0 +1,57 @@
+// swift-tools-version:6.2
+import PackageDescription
+
+let argumentParser = Target.Dependency.product(
+  name: "ArgumentParser", package: "swift-argument-parser")
+let system = Target.Dependency.product(name: "SystemPackage", package: "swift-system")
+let strict: [SwiftSetting] = [.enableUpcomingFeature("InternalImportsByDefault")]
+
+/// A C library from a Debian package: a module map and a `shim.h`, nothing else.
+func library(_ name: String, _ pkgConfig: String, _ debian: String) -> Target {
+  .systemLibrary(name: name, pkgConfig: pkgConfig, providers: [.apt([debian])])
+}
+
+func tool(_ name: String, _ libraries: [Target.Dependency] = []) -> Target {
+  .executableTarget(
+    name: name,
+    dependencies: ["ByteIO", "VolumeFormat", "ToolSupport", argumentParser] + libraries,
+    swiftSettings: strict)
+}
+
+let package = Package(
+  name: "volpipe",
+  products: [
+    .library(name: "VolumeFormat", targets: ["VolumeFormat"]),
+    .library(name: "NIfTI", targets: ["NIfTI"]),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
+  ],
+  targets: [
+    .systemLibrary(name: "CLinux"),
+    library("CISAL", "libisal", "libisal-dev"),
+    library("CZlib", "zlib", "zlib1g-dev"),
+    library("CZstd", "libzstd", "libzstd-dev"),
+    library("CCrypto", "libcrypto", "libssl-dev"),
+    .target(name: "ByteIO", dependencies: ["CISAL", "CCrypto", "CLinux", system], swiftSettings: strict),
+    .target(
+      name: "VolumeFormat", dependencies: ["ByteIO", "CZstd", system], swiftSettings: strict),
+    .target(
+      name: "NIfTI", dependencies: ["ByteIO", "VolumeFormat", "CISAL", "CZlib", system],
+      swiftSettings: strict),
+    .target(
+      name: "ToolSupport", dependencies: ["ByteIO", "VolumeFormat", "NIfTI", argumentParser],
+      swiftSettings: strict),
+    tool("nifti-cat", ["NIfTI"]),
+    tool("vol-write"),
+    tool("vol-commit"),
+    tool("vol-ls"),
+    tool("vol-cat"),
+    tool("nifti-write", ["NIfTI"]),
+    .testTarget(name: "ByteIOTests", dependencies: ["ByteIO"]),
+    .testTarget(name: "VolumeFormatTests", dependencies: ["ByteIO", "VolumeFormat"]),
+    .testTarget(name: "NIfTITests", dependencies: ["ByteIO", "NIfTI", "VolumeFormat"]),
+  ],
+  swiftLanguageModes: [.v6]
+)

@@ -1,0 +1,216 @@
+import CLinux
+import Glibc
+import SystemPackage
+
+/// A file open for reading, at its own position or at a given one.
+public final class InputFile: @unchecked Sendable {
+  /// Its path, or a name such as `standard input`.
+  public let path: String
+  private let descriptor: FileDescriptor
+  private let owned: Bool
+
+  /// Opens `path`.
+  public init(_ path: String) throws(IOFailure) {
+    self.path = path
+    owned = true
+    descriptor = try retrying(.open, "open", path) {
+      try FileDescriptor.open(FilePath(path), .readOnly, options: .closeOnExec)
+    }
+  }
+
+  /// Takes a descriptor that is open already and stays so, such as 0.
+  public init(borrowing descriptor: Int32, name: String) {
+    path = name
+    owned = false
+    self.descriptor = FileDescriptor(rawValue: descriptor)
+  }
+
+  deinit {
+    if owned { try? descriptor.close() }
+  }
+
+  /// Reads up to `buffer.count` bytes at the file's own position; 0 at its end.
+  public func read(into buffer: UnsafeMutableRawBufferPointer) throws(IOFailure) -> Int {
+    try retrying(.transfer, "read", path) { try descriptor.read(into: buffer) }
+  }
+
+  /// Fills `buffer` from byte `offset` of the file on; returns less only at its end.
+  public func read(
+    at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer
+  ) throws(IOFailure) -> Int {
+    guard let start = Int64(exactly: offset) else { return 0 }
+    var filled = 0
+    while filled < buffer.count {
+      let rest = UnsafeMutableRawBufferPointer(rebasing: buffer[filled...])
+      let position = start + Int64(filled)
+      let count = try retrying(.transfer, "read", path) {
+        try descriptor.read(fromAbsoluteOffset: position, into: rest)
+      }
+      if count == 0 { break }
+      filled += count
+    }
+    return filled
+  }
+
+  /// Its size in bytes if it is a regular file.
+  public func size() throws(IOFailure) -> UInt64? {
+    var status = stat()
+    guard fstat(descriptor.rawValue, &status) == 0 else {
+      throw IOFailure(.transfer, "stat", path, Errno(rawValue: errno))
+    }
+    return status.st_mode & S_IFMT == S_IFREG ? UInt64(max(0, status.st_size)) : nil
+  }
+
+  /// Asks for a pipe as large as a data frame, where this is a pipe; nothing if it is refused.
+  public func widenPipe() { widen(descriptor) }
+}
+
+/// A file being written, in which every write, flush and close is checked.
+///
+/// Where the reader of a pipe has gone away, the process dies of SIGPIPE, silently.
+public final class OutputFile: @unchecked Sendable {
+  /// Its path, or a name such as `standard output`.
+  public let path: String
+  private let descriptor: FileDescriptor
+  private var isOpen = true
+
+  /// Creates `path`, which must not exist.
+  public init(creating path: String, readable: Bool = false) throws(IOFailure) {
+    self.path = path
+    descriptor = try retrying(.create, "create", path) {
+      try FileDescriptor.open(
+        FilePath(path), readable ? .readWrite : .writeOnly,
+        options: [.create, .exclusiveCreate, .closeOnExec],
+        permissions: [.ownerReadWrite, .groupReadWrite, .otherReadWrite])
+    }
+  }
+
+  /// Takes a descriptor that is open already, such as 1.
+  public init(borrowing descriptor: Int32, name: String) {
+    path = name
+    self.descriptor = FileDescriptor(rawValue: descriptor)
+  }
+
+  deinit {
+    if isOpen, descriptor.rawValue > 2 { try? descriptor.close() }
+  }
+
+  /// Writes all of `bytes`.
+  public func write(_ bytes: UnsafeRawBufferPointer) throws(IOFailure) {
+    var rest = bytes
+    while !rest.isEmpty {
+      let count = try writing { try descriptor.write(rest) }
+      rest = UnsafeRawBufferPointer(rebasing: rest[count...])
+    }
+  }
+
+  /// Writes all of `bytes`.
+  public func write(_ bytes: [UInt8]) throws(IOFailure) {
+    // withUnsafeBytes forgets the type of what its closure throws.
+    let result = bytes.withUnsafeBytes { bytes in
+      Result { () throws(IOFailure) in try write(bytes) }
+    }
+    try result.get()
+  }
+
+  /// Writes `first`, then `second`, in one call where the system takes both.
+  public func write(
+    _ first: UnsafeRawBufferPointer, _ second: UnsafeRawBufferPointer
+  ) throws(IOFailure) {
+    var parts = [
+      iovec(iov_base: UnsafeMutableRawPointer(mutating: first.baseAddress), iov_len: first.count),
+      iovec(iov_base: UnsafeMutableRawPointer(mutating: second.baseAddress), iov_len: second.count),
+    ]
+    let count = try writing {
+      let result = writev(descriptor.rawValue, &parts, 2)
+      if result < 0 { throw Errno(rawValue: errno) }
+      return result
+    }
+    if count < first.count {
+      try write(UnsafeRawBufferPointer(rebasing: first[count...]))
+      try write(second)
+    } else {
+      try write(UnsafeRawBufferPointer(rebasing: second[(count - first.count)...]))
+    }
+  }
+
+  /// Writes all of `bytes` at byte `offset`.
+  public func write(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) throws(IOFailure) {
+    var done = 0
+    while done < bytes.count {
+      let rest = UnsafeRawBufferPointer(rebasing: bytes[done...])
+      let position = Int64(offset) + Int64(done)
+      done += try writing { try descriptor.writeAll(toAbsoluteOffset: position, rest) }
+    }
+  }
+
+  /// Fills `buffer` from byte `offset`; bytes that were never written are zero.
+  public func read(
+    at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer
+  ) throws(IOFailure) {
+    var filled = 0
+    while filled < buffer.count {
+      let rest = UnsafeMutableRawBufferPointer(rebasing: buffer[filled...])
+      let position = Int64(offset) + Int64(filled)
+      let count = try retrying(.transfer, "read", path) {
+        try descriptor.read(fromAbsoluteOffset: position, into: rest)
+      }
+      if count == 0 {
+        rest.initializeMemory(as: UInt8.self, repeating: 0)
+        break
+      }
+      filled += count
+    }
+  }
+
+  /// Cuts the file to `size` bytes and goes on writing there.
+  public func truncate(to size: UInt64) throws(IOFailure) {
+    try retrying(.transfer, "truncate", path) {
+      if ftruncate(descriptor.rawValue, Int(size)) != 0 { throw Errno(rawValue: errno) }
+      try descriptor.seek(offset: Int64(size), from: .start)
+    }
+  }
+
+  /// Flushes the file to disk.
+  public func sync() throws(IOFailure) {
+    try retrying(.transfer, "flush", path) {
+      if fsync(descriptor.rawValue) != 0 { throw Errno(rawValue: errno) }
+    }
+  }
+
+  /// Closes the file. The last write errors of network file systems come out here.
+  public func close() throws(IOFailure) {
+    guard isOpen else { return }
+    isOpen = false
+    do {
+      try descriptor.close()
+    } catch let errno as Errno {
+      throw IOFailure(.transfer, "close", path, errno)
+    } catch {
+      throw IOFailure(.transfer, "close", path, .ioError)
+    }
+  }
+
+  /// Whether this is a terminal.
+  public var isTerminal: Bool { isatty(descriptor.rawValue) == 1 }
+
+  /// Asks for a pipe as large as a data frame, where this is a pipe; nothing if it is refused.
+  public func widenPipe() { widen(descriptor) }
+
+  private func writing<T>(_ body: () throws -> T) throws(IOFailure) -> T {
+    do {
+      return try retrying(.transfer, "write", path, body)
+    } catch {
+      if error.errno == .brokenPipe {
+        // The parent may have had SIGPIPE ignored.
+        signal(SIGPIPE, SIG_DFL)
+        raise(SIGPIPE)
+      }
+      throw error
+    }
+  }
+}
+
+private func widen(_ descriptor: FileDescriptor) {
+  volpipe_set_pipe_size(descriptor.rawValue, 1 << 20)
+}

@@ -1,0 +1,58 @@
+public import SystemPackage
+
+/// A system call that failed on a file.
+///
+/// Carries what was tried, on what, and the system's reason, so that one line on stderr can name
+/// all three.
+public struct IOFailure: Error, CustomStringConvertible {
+  /// What kind of work failed, which decides the exit status of a tool.
+  public enum Kind: Sendable {
+    /// Opening or finding something that must exist.
+    case open
+    /// Making a file or a directory.
+    case create
+    /// Reading, writing, flushing or closing an open file.
+    case transfer
+  }
+
+  /// The kind of work.
+  public var kind: Kind
+  /// A verb, such as `read` or `link`.
+  public var operation: String
+  /// The file, or a name such as `standard output`.
+  public var path: String
+  /// The system's error number.
+  public var errno: Errno
+
+  /// Makes a failure.
+  public init(_ kind: Kind, _ operation: String, _ path: String, _ errno: Errno) {
+    self.kind = kind
+    self.operation = operation
+    self.path = path
+    self.errno = errno
+  }
+
+  /// Whether there is nothing of that name.
+  public var isNotFound: Bool { errno == .noSuchFileOrDirectory }
+
+  /// `cannot read 'x': No such file or directory`, in lower case.
+  public var description: String {
+    "cannot \(operation) '\(path)': \(errno.description.lowercased())"
+  }
+}
+
+/// Calls `body` again as long as a signal interrupts it, and names the failure otherwise.
+func retrying<T>(
+  _ kind: IOFailure.Kind, _ operation: String, _ path: String, _ body: () throws -> T
+) throws(IOFailure) -> T {
+  while true {
+    do {
+      return try body()
+    } catch let errno as Errno {
+      if errno == .interrupted { continue }
+      throw IOFailure(kind, operation, path, errno)
+    } catch {
+      throw IOFailure(kind, operation, path, .ioError)
+    }
+  }
+}

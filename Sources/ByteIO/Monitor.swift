@@ -1,0 +1,75 @@
+import CLinux
+import Glibc
+
+/// A lock with a condition: state that threads wait for.
+///
+/// The standard library's `Mutex` has no condition to wait on.
+public final class Monitor: @unchecked Sendable {
+  private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
+  private let condition = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
+
+  /// Makes an unlocked monitor.
+  public init() {
+    pthread_mutex_init(mutex, nil)
+    pthread_cond_init(condition, nil)
+  }
+
+  deinit {
+    pthread_cond_destroy(condition)
+    pthread_mutex_destroy(mutex)
+    condition.deallocate()
+    mutex.deallocate()
+  }
+
+  /// Runs `body` while holding the lock, and wakes all who wait.
+  public func update<T, E: Error>(_ body: () throws(E) -> T) throws(E) -> T {
+    pthread_mutex_lock(mutex)
+    defer {
+      pthread_cond_broadcast(condition)
+      pthread_mutex_unlock(mutex)
+    }
+    return try body()
+  }
+
+  /// Waits until `body`, run while holding the lock, returns a value; then wakes all who wait.
+  public func wait<T>(until body: () -> T?) -> T {
+    pthread_mutex_lock(mutex)
+    defer {
+      pthread_cond_broadcast(condition)
+      pthread_mutex_unlock(mutex)
+    }
+    while true {
+      if let value = body() { return value }
+      pthread_cond_wait(condition, mutex)
+    }
+  }
+}
+
+/// A thread of the system that runs one closure.
+public final class WorkerThread {
+  private final class Body {
+    let run: @Sendable () -> Void
+    init(_ run: @escaping @Sendable () -> Void) { self.run = run }
+  }
+
+  private var thread = pthread_t()
+
+  /// Starts `body`.
+  public init(_ body: @escaping @Sendable () -> Void) {
+    let box = Unmanaged.passRetained(Body(body)).toOpaque()
+    let result = pthread_create(
+      &thread, nil,
+      { argument in
+        guard let argument else { return nil }
+        Unmanaged<Body>.fromOpaque(argument).takeRetainedValue().run()
+        return nil
+      }, box)
+    precondition(result == 0, "the system refuses a thread")
+  }
+
+  /// Waits for its end.
+  public func join() { pthread_join(thread, nil) }
+}
+
+/// How many processors this process may use.
+public func processorCount() -> Int { max(1, Int(volpipe_processors())) }

@@ -1,0 +1,114 @@
+/// Work done by several threads, whose results come out in the order in which it was handed in.
+///
+/// `transform` runs on any of `jobs` threads, each with a worker state of its own (a codec
+/// context, a buffer); `sink` gets the results one at a time, in order, on one further thread.
+/// At most `capacity` items are under way, so that memory is bounded by them.
+///
+/// The first error of either closure ends the work; `submit` and `finish` throw it.
+public final class OrderedPipeline<Worker, Input: Sendable, Output: Sendable>: @unchecked Sendable {
+  private let monitor = Monitor()
+  private let capacity: Int
+  private var threads: [WorkerThread] = []
+
+  private var inputs: [UInt64: Input] = [:]
+  private var outputs: [UInt64: Output] = [:]
+  private var submitted: UInt64 = 0
+  private var taken: UInt64 = 0
+  private var sunk: UInt64 = 0
+  private var isFinished = false
+  private var failure: (any Error)?
+
+  /// Starts the threads.
+  public init(
+    jobs: Int, capacity: Int,
+    makeWorker: @escaping @Sendable () throws -> Worker,
+    transform: @escaping @Sendable (inout Worker, Input) throws -> Output,
+    sink: @escaping @Sendable (Output) throws -> Void
+  ) {
+    precondition(jobs > 0 && capacity > 0)
+    self.capacity = capacity
+    for _ in 0..<jobs {
+      threads.append(
+        WorkerThread { [self] in
+          do {
+            var worker = try makeWorker()
+            while let (number, input) = takeInput() {
+              let output = try transform(&worker, input)
+              monitor.update { outputs[number] = output }
+            }
+          } catch {
+            fail(error)
+          }
+        })
+    }
+    threads.append(
+      WorkerThread { [self] in
+        do {
+          while let output = takeOutput() {
+            try sink(output)
+            monitor.update { sunk += 1 }
+          }
+        } catch {
+          fail(error)
+        }
+      })
+  }
+
+  /// Hands in one item; waits while `capacity` items are under way.
+  public func submit(_ input: Input) throws {
+    try monitor.wait { () -> Result<Void, any Error>? in
+      if let failure { return .failure(failure) }
+      guard submitted - sunk < UInt64(capacity) else { return nil }
+      inputs[submitted] = input
+      submitted += 1
+      return .success(())
+    }.get()
+  }
+
+  /// Waits until all items came out.
+  public func finish() throws {
+    monitor.update { isFinished = true }
+    join()
+    if let failure { throw failure }
+  }
+
+  /// Ends the work where it stands, for one who failed elsewhere.
+  public func cancel() {
+    fail(Cancelled())
+    join()
+  }
+
+  private struct Cancelled: Error {}
+
+  private func join() {
+    for thread in threads { thread.join() }
+    threads = []
+  }
+
+  private func fail(_ error: any Error) {
+    monitor.update {
+      if failure == nil { failure = error }
+      inputs = [:]
+      outputs = [:]
+    }
+  }
+
+  private func takeInput() -> (UInt64, Input)? {
+    monitor.wait { () -> (UInt64, Input)?? in
+      if failure != nil { return .some(nil) }
+      if let input = inputs.removeValue(forKey: taken) {
+        defer { taken += 1 }
+        return (taken, input)
+      }
+      return isFinished ? .some(nil) : nil
+    }
+  }
+
+  private func takeOutput() -> Output? {
+    monitor.wait { () -> Output?? in
+      if failure != nil { return .some(nil) }
+      if let output = outputs.removeValue(forKey: sunk) { return .some(output) }
+      return isFinished && sunk == submitted ? .some(nil) : nil
+    }
+  }
+}

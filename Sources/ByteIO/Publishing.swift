@@ -1,0 +1,141 @@
+import Glibc
+import SystemPackage
+
+/// The steps by which a file appears whole or not at all.
+public enum Publishing {
+  /// Makes the directory `path` if it does not exist; its parent must.
+  public static func makeDirectory(_ path: String) throws(IOFailure) {
+    if mkdir(path, 0o777) == 0 {
+      try syncDirectory(parent(of: path))
+    } else if errno != EEXIST {
+      throw IOFailure(.create, "create directory", path, Errno(rawValue: errno))
+    }
+  }
+
+  /// Makes the directory `path` and those above it that do not exist.
+  public static func makeDirectories(_ path: String) throws(IOFailure) {
+    var prefix = FilePath(path)
+    var missing: [String] = []
+    while !prefix.isEmpty, access(prefix.string, F_OK) != 0 {
+      missing.append(prefix.string)
+      prefix.removeLastComponent()
+    }
+    for directory in missing.reversed() { try makeDirectory(directory) }
+  }
+
+  /// Writes `bytes` to `path` and flushes them; nothing is left there on failure.
+  public static func write(_ bytes: [UInt8], to path: String) throws(IOFailure) {
+    let file = try OutputFile(creating: path)
+    do throws(IOFailure) {
+      try file.write(bytes)
+      try file.sync()
+      try file.close()
+    } catch {
+      unlink(path)
+      throw error
+    }
+  }
+
+  /// Gives the flushed file `temporary` the name `path`, replacing what is there, for good.
+  public static func rename(_ temporary: String, to path: String) throws(IOFailure) {
+    guard Glibc.rename(temporary, path) == 0 else {
+      throw IOFailure(.create, "rename '\(temporary)' to", path, Errno(rawValue: errno))
+    }
+    try syncDirectory(parent(of: path))
+  }
+
+  /// Gives the flushed file `temporary` the further name `path` if nothing has it, for good.
+  ///
+  /// - Returns: false if the name is taken.
+  public static func link(_ temporary: String, to path: String) throws(IOFailure) -> Bool {
+    let result = Glibc.link(temporary, path)
+    let reason = errno
+    if result != 0 {
+      // Over NFS the reply to a link that was made may be lost, and its retry then fails: what
+      // counts is whether both names are one file.
+      guard sameFile(temporary, path) else {
+        if reason == EEXIST { return false }
+        throw IOFailure(.create, "link", path, Errno(rawValue: reason))
+      }
+    }
+    try syncDirectory(parent(of: path))
+    return true
+  }
+
+  /// Removes a file; one that is not there is no failure.
+  public static func remove(_ path: String) throws(IOFailure) {
+    if unlink(path) != 0, errno != ENOENT {
+      throw IOFailure(.transfer, "remove", path, Errno(rawValue: errno))
+    }
+  }
+
+  /// Flushes the names in a directory to disk.
+  public static func syncDirectory(_ path: String) throws(IOFailure) {
+    let descriptor = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+    guard descriptor >= 0 else {
+      throw IOFailure(.transfer, "open directory", path, Errno(rawValue: errno))
+    }
+    let result = fsync(descriptor)
+    let reason = errno
+    Glibc.close(descriptor)
+    // Some file systems cannot flush a directory and say so.
+    if result != 0, reason != EINVAL {
+      throw IOFailure(.transfer, "flush directory", path, Errno(rawValue: reason))
+    }
+  }
+
+  /// The directory that holds `path`.
+  public static func parent(of path: String) -> String {
+    let parent = FilePath(path).removingLastComponent().string
+    return parent.isEmpty ? "." : parent
+  }
+
+  private static func sameFile(_ first: String, _ second: String) -> Bool {
+    var a = stat()
+    var b = stat()
+    return lstat(first, &a) == 0 && lstat(second, &b) == 0 && a.st_dev == b.st_dev
+      && a.st_ino == b.st_ino
+  }
+}
+
+/// The names in a directory, sorted by their bytes, without `.` and `..`.
+public func directoryEntries(_ path: String) throws(IOFailure) -> [String] {
+  guard let directory = opendir(path) else {
+    throw IOFailure(.open, "open directory", path, Errno(rawValue: errno))
+  }
+  defer { closedir(directory) }
+  var names: [[UInt8]] = []
+  while true {
+    errno = 0
+    guard let entry = readdir(directory) else {
+      if errno != 0 {
+        throw IOFailure(.transfer, "read directory", path, Errno(rawValue: errno))
+      }
+      break
+    }
+    let name = withUnsafeBytes(of: &entry.pointee.d_name) { Array($0.prefix { $0 != 0 }) }
+    if name != [0x2E] && name != [0x2E, 0x2E] { names.append(name) }
+  }
+  names.sort { $0.lexicographicallyPrecedes($1) }
+  return names.map { String(decoding: $0, as: UTF8.self) }
+}
+
+/// 32 hexadecimal digits of the system's randomness.
+public func randomIdentifier() -> String {
+  var generator = SystemRandomNumberGenerator()
+  let words = [generator.next(), generator.next()]
+  return words.withUnsafeBytes { hexadecimal($0) }
+}
+
+/// The present time as `2026-11-21T09:30:00Z`.
+public func timestamp() -> String {
+  var now = time(nil)
+  var parts = tm()
+  gmtime_r(&now, &parts)
+  var text = [CChar](repeating: 0, count: 32)
+  let length = strftime(&text, text.count, "%Y-%m-%dT%H:%M:%SZ", &parts)
+  return String(decoding: text[..<length].map { UInt8(bitPattern: $0) }, as: UTF8.self)
+}
+
+/// Whether anything has the name `path`.
+public func fileExists(_ path: String) -> Bool { access(path, F_OK) == 0 }

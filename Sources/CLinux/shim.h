@@ -1,0 +1,16 @@
+/* What glibc shows only with _GNU_SOURCE, which Swift's own module of it lacks. */
+#define _GNU_SOURCE 1
+#include <fcntl.h>
+#include <sched.h>
+
+/* Processors that this process may run on: less than the machine has under
+   Slurm, taskset or a container. */
+static inline int volpipe_processors(void) {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+}
+
+static inline void volpipe_set_pipe_size(int descriptor, int bytes) {
+  (void)fcntl(descriptor, 1031 /* F_SETPIPE_SZ */, bytes);
+}

@@ -1,0 +1,27 @@
+/// Why a file is refused.
+public struct NIfTIError: Error, CustomStringConvertible {
+  /// What a tool's exit status depends on.
+  public enum Kind: Sendable {
+    /// The file is not what a NIfTI file must be.
+    case badData
+    /// A file that must be there is not.
+    case missing
+  }
+
+  /// The kind.
+  public var kind: Kind
+  /// The file.
+  public var path: String
+  /// What is wrong.
+  public var reason: String
+
+  /// Makes an error.
+  public init(_ path: String, _ reason: String, kind: Kind = .badData) {
+    self.path = path
+    self.reason = reason
+    self.kind = kind
+  }
+
+  /// `cannot read 'x': reason`.
+  public var description: String { "cannot read '\(path)': \(reason)" }
+}

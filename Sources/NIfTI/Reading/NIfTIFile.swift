@@ -1,0 +1,244 @@
+internal import ByteIO
+public import VolumeFormat
+
+/// One volume's file or files, open and with the header read; the voxels follow on demand.
+///
+/// Memory does not depend on what the header declares.
+public final class NIfTIFile {
+  /// Source bytes before the voxels are handed on in pieces of this size.
+  private static let extraPiece = 1 << 20
+  /// Extensions are checked as far as this.
+  private static let maximumHeld = 16 << 20
+
+  /// What the frame header says.
+  public private(set) var header: VolumeHeader
+  /// The bytes before the voxels, without those of `bytesToPass`.
+  private var held: [UInt8]
+  /// How many more bytes before the voxels are still in `voxels`.
+  private var bytesToPass: UInt64
+  private let voxels: any ByteStream
+  private let byteCount: UInt64
+  private let swapSize: Int
+  private let path: String
+
+  /// Opens a volume and reads its header.
+  ///
+  /// - Throws: `NIfTIError` for what is refused; `IOFailure`.
+  public init(_ source: SourcePath) throws {
+    path = source.header == "-" ? "standard input" : source.header
+    var (stream, compression, size) = try Self.open(source.header)
+    var bytes = try stream.take(NIfTIHeader.prefixSize)
+    guard !bytes.isEmpty else { throw NIfTIError(path, "the file is empty") }
+    guard let headerSize = NIfTIHeader.size(of: bytes) else {
+      throw NIfTIError(path, "\(bytes.count) bytes are too few for a NIfTI file")
+    }
+    bytes += try stream.take(headerSize - bytes.count)
+    guard bytes.count == headerSize else {
+      throw NIfTIError(path, "\(bytes.count) bytes are too few for a NIfTI-2 file")
+    }
+    let header = try NIfTIHeader(bytes, path: path)
+    let layout = try VoxelLayout(header, path: path)
+    var quirks: [String] = []
+    var headerFileBytes: UInt64?
+    var offset: UInt64
+    if header.isPair {
+      guard let image = source.image else {
+        throw NIfTIError(
+          path,
+          header.format == .analyze75
+            ? "not a NIfTI file" : "its magic says that the voxels are in an .img file")
+      }
+      bytes += try Self.rest(of: stream, path)
+      headerFileBytes = UInt64(bytes.count)
+      quirks += stream.quirks
+      (stream, compression, size) = try Self.open(image)
+      offset = try Self.offset(header, layout, path, size, least: 0, &quirks)
+      bytesToPass = offset
+    } else {
+      if source.image != nil {
+        throw NIfTIError(path, "its magic says that the voxels are in the same file")
+      }
+      offset = try Self.offset(
+        header, layout, path, size, least: UInt64(header.minimumOffset), &quirks)
+      bytesToPass = offset - UInt64(headerSize)
+    }
+    if let size, size < offset || size - offset < layout.byteCount {
+      throw NIfTIError(
+        path,
+        size < offset
+          ? "vox_offset \(offset) is past its end"
+          : "\(layout.byteCount - (size - offset)) of \(layout.byteCount) bytes of voxels are "
+            + "missing")
+    }
+    // The extensions are looked through before the volume is announced with its quirks.
+    if !header.isPair {
+      let count = Int(min(bytesToPass, UInt64(Self.maximumHeld)))
+      let more = try stream.take(count)
+      guard more.count == count else {
+        throw NIfTIError(path, "it ends before vox_offset \(offset)")
+      }
+      bytes += more
+      bytesToPass -= UInt64(count)
+    }
+    if bytesToPass == 0 || header.isPair {
+      if let quirk = Self.extensionQuirk(bytes, header) { quirks.append(quirk) }
+    }
+    held = bytes
+    voxels = stream
+    byteCount = layout.byteCount
+    swapSize = header.isBigEndian ? layout.dtype.swapSize : 1
+    self.header = VolumeHeader(
+      header, layout: layout, name: source.name,
+      source: VolumeHeader.Source(
+        format: header.format.rawValue, path: source.header,
+        byteOrder: header.isBigEndian ? "big" : "little",
+        layout: header.isPair ? "pair" : "single", compression: compression,
+        headerBytes: headerFileBytes),
+      quirks: quirks)
+  }
+
+  /// Hands on everything that a frame stream carries of this volume, in order.
+  ///
+  /// - Parameters:
+  ///   - extra: gets the source bytes that are not voxels, first those before them.
+  ///   - data: fills in voxels, little-endian, through the memory that it is given.
+  /// - Returns: quirks that only the end of the file showed.
+  /// - Throws: `NIfTIError` if the file is cut off or damaged; `IOFailure`.
+  public func pass(
+    extra: (UnsafeRawBufferPointer) throws -> Void,
+    data: (_ fill: (UnsafeMutableRawBufferPointer) throws -> Int) throws -> Bool
+  ) throws -> [String] {
+    for start in stride(from: 0, to: held.count, by: Self.extraPiece) {
+      let end = min(held.count, start + Self.extraPiece)
+      try held[start..<end].withUnsafeBytes { try extra($0) }
+    }
+    held = []
+    try passBytes(bytesToPass, extra)
+    var left = byteCount
+    while left > 0 {
+      let goesOn = try data { target in
+        // Pieces end between values, so that each can be swapped by itself.
+        let room = min(UInt64(target.count / 16 * 16), left)
+        let piece = UnsafeMutableRawBufferPointer(rebasing: target[..<Int(room)])
+        guard try voxels.readFully(into: piece) == piece.count else {
+          throw NIfTIError(path, "it ends before its \(byteCount) bytes of voxels do")
+        }
+        swapValues(piece, size: swapSize)
+        left -= room
+        return piece.count
+      }
+      if !goesOn { return [] }
+    }
+    try passBytes(nil, extra)
+    return voxels.quirks
+  }
+
+  /// Hands on `count` bytes, or all that is left.
+  private func passBytes(
+    _ count: UInt64?, _ extra: (UnsafeRawBufferPointer) throws -> Void
+  ) throws {
+    var left = count ?? .max
+    while left > 0 {
+      let piece = try voxels.take(Int(min(left, UInt64(Self.extraPiece))))
+      if piece.isEmpty {
+        if count == nil { return }
+        throw NIfTIError(path, "it ends before its voxels begin")
+      }
+      try piece.withUnsafeBytes { try extra($0) }
+      left -= UInt64(piece.count)
+    }
+  }
+
+  // MARK: Opening
+
+  /// Opens a file and looks at its first bytes: its contents, how they are compressed, and their
+  /// length where it is known.
+  private static func open(_ path: String) throws -> (any ByteStream, String, UInt64?) {
+    let file =
+      path == "-" ? InputFile(borrowing: 0, name: "standard input") : try InputFile(path)
+    file.widenPipe()
+    var head = [UInt8](repeating: 0, count: 1 << 16)
+    var count = 0
+    while count < 2 {
+      let more = try head.withUnsafeMutableBytes {
+        try file.read(into: UnsafeMutableRawBufferPointer(rebasing: $0[count...]))
+      }
+      if more == 0 { break }
+      count += more
+    }
+    head.removeSubrange(count...)
+    if head.starts(with: [0x1F, 0x8B]) {
+      return (GzipStream(file, head: head), "gzip", nil)
+    }
+    return (PlainStream(file, head: head), "none", try file.size())
+  }
+
+  /// All that is left of a pair's header file.
+  private static func rest(of stream: any ByteStream, _ path: String) throws -> [UInt8] {
+    let bytes = try stream.take(maximumHeld)
+    if bytes.count == maximumHeld, try !stream.take(1).isEmpty {
+      throw NIfTIError(path, "its header file is over 16 MiB")
+    }
+    return bytes
+  }
+
+  /// Where the voxels begin in their file.
+  private static func offset(
+    _ header: NIfTIHeader, _ layout: VoxelLayout, _ path: String, _ size: UInt64?, least: UInt64,
+    _ quirks: inout [String]
+  ) throws -> UInt64 {
+    guard header.voxOffset.isFinite, header.voxOffset >= 0, header.voxOffset < 0x1p62 else {
+      throw NIfTIError(path, "vox_offset is \(header.voxOffset)")
+    }
+    let offset = UInt64(header.voxOffset)
+    if Double(offset) != header.voxOffset {
+      quirks.append("vox_offset is \(header.voxOffset), taken as \(offset)")
+    }
+    if offset >= least { return offset }
+    if offset == 0 {
+      quirks.append("vox_offset is 0, taken as \(least)")
+      return least
+    }
+    if let size, offset >= UInt64(header.size), size == offset + layout.byteCount {
+      quirks.append("vox_offset is \(offset), right behind the header")
+      return offset
+    }
+    throw NIfTIError(path, "vox_offset is \(offset), inside of the header")
+  }
+
+  /// What is wrong with the chain of extensions after a header, or nil.
+  private static func extensionQuirk(_ bytes: [UInt8], _ header: NIfTIHeader) -> String? {
+    guard header.format != .analyze75, bytes.count >= header.minimumOffset,
+      bytes[header.size] != 0
+    else { return nil }
+    var offset = header.minimumOffset
+    if bytes.count == offset { return "extensions are announced, and there are none" }
+    while offset < bytes.count {
+      // A gap of less than one extension's head may follow the last.
+      guard bytes.count - offset >= 8 else { return nil }
+      let raw = bytes.loadLittle(offset, as: Int32.self)
+      let length = Int(header.isBigEndian ? raw.byteSwapped : raw)
+      if length == 0, offset > header.minimumOffset { return nil }
+      guard length >= 16, length % 16 == 0 else {
+        return "an extension has the length \(length)"
+      }
+      guard length <= bytes.count - offset else { return "an extension runs into the voxels" }
+      offset += length
+    }
+    return nil
+  }
+}
+
+/// Reverses the bytes of each value of `size` bytes.
+func swapValues(_ bytes: UnsafeMutableRawBufferPointer, size: Int) {
+  func swap<T: FixedWidthInteger>(_ type: T.Type) {
+    let values = bytes.bindMemory(to: T.self)
+    for index in values.indices { values[index] = values[index].byteSwapped }
+  }
+  switch size {
+  case 2: swap(UInt16.self)
+  case 4: swap(UInt32.self)
+  case 8: swap(UInt64.self)
+  default: break
+  }
+}

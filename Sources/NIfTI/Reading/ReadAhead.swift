@@ -1,0 +1,178 @@
+internal import ByteIO
+public import VolumeFormat
+
+/// Reads and inflates several files at once and hands on what is in them in the order of the
+/// files, as if they had been read one after the other.
+public final class ReadAhead: @unchecked Sendable {
+  /// What comes of the files, in order.
+  public enum Event: Sendable {
+    /// A volume begins.
+    case open(SourcePath, VolumeHeader)
+    /// Source bytes that are not voxels.
+    case extra([UInt8])
+    /// Voxels, to be given back with `recycle`.
+    case data(Block)
+    /// The volume is whole; quirks that only its end showed.
+    case close([String])
+    /// A source is bad: before it was opened, or on the way.
+    case failure(any Error)
+  }
+
+  /// A piece of voxels.
+  public struct Block: @unchecked Sendable {
+    fileprivate let memory: UnsafeMutableRawBufferPointer
+    fileprivate let count: Int
+    /// The voxels.
+    public var bytes: UnsafeRawBufferPointer { .init(rebasing: memory[..<count]) }
+  }
+
+  private static let blockSize = 1 << 20
+  /// Bytes that may wait in all files together, and in the one that is being handed on.
+  private static let budget = 48 << 20
+  private static let headBudget = 16 << 20
+
+  private final class Queue {
+    var events: [Event] = []
+    var bytes = 0
+    var isDone = false
+  }
+
+  private let monitor = Monitor()
+  private let sources = Monitor()
+  private let nextSource: () throws -> SourcePath?
+  private var threads: [WorkerThread] = []
+  private var queues: [Int: Queue] = [:]
+  private var begun = 0
+  private var head = 0
+  private var waiting = 0
+  private var hasEnded = false
+  private var isCancelled = false
+  private var spare: [UnsafeMutableRawBufferPointer] = []
+
+  /// Starts reading.
+  ///
+  /// - Parameters:
+  ///   - jobs: files that are read at once.
+  ///   - nextSource: gives the sources in order, nil at the end; called from one thread at a time.
+  ///     It may throw for one source and go on with the next.
+  public init(jobs: Int, nextSource: @escaping () throws -> SourcePath?) {
+    self.nextSource = nextSource
+    for _ in 0..<jobs { threads.append(WorkerThread { [self] in work() }) }
+  }
+
+  /// The next event; nil after the last.
+  public func next() -> Event? {
+    monitor.wait { () -> Event?? in
+      while let queue = queues[head] {
+        if let event = queue.events.first {
+          queue.events.removeFirst()
+          queue.bytes -= Self.size(event)
+          waiting -= Self.size(event)
+          return .some(event)
+        }
+        guard queue.isDone else { return nil }
+        queues[head] = nil
+        head += 1
+      }
+      return hasEnded && head == begun ? .some(nil) : nil
+    }
+  }
+
+  /// Gives back the memory of a block.
+  public func recycle(_ block: Block) { monitor.update { spare.append(block.memory) } }
+
+  /// Stops reading.
+  public func cancel() {
+    monitor.update { isCancelled = true }
+    for thread in threads { thread.join() }
+    threads = []
+  }
+
+  deinit { for memory in spare { memory.deallocate() } }
+
+  // MARK: The readers' side
+
+  private struct Cancelled: Error {}
+
+  private func work() {
+    while let (number, source) = begin() {
+      do {
+        switch source {
+        case .success(let source): try read(source, number)
+        case .failure(let error): throw error
+        }
+      } catch is Cancelled {
+        return
+      } catch {
+        try? emit(.failure(error), number)
+      }
+      monitor.update { queues[number]?.isDone = true }
+    }
+  }
+
+  private func begin() -> (Int, Result<SourcePath, any Error>)? {
+    // A lock of its own: a list of files that comes slowly must not hold up what was read.
+    sources.update {
+      guard monitor.update({ !hasEnded && !isCancelled }) else { return nil }
+      let source: Result<SourcePath, any Error>
+      do {
+        guard let next = try nextSource() else {
+          monitor.update { hasEnded = true }
+          return nil
+        }
+        source = .success(next)
+      } catch {
+        source = .failure(error)
+      }
+      return monitor.update {
+        queues[begun] = Queue()
+        begun += 1
+        return (begun - 1, source)
+      }
+    }
+  }
+
+  private func read(_ source: SourcePath, _ number: Int) throws {
+    let file = try NIfTIFile(source)
+    try emit(.open(source, file.header), number)
+    let quirks = try file.pass(
+      extra: { try emit(.extra(Array($0)), number) },
+      data: { fill in
+        let memory = monitor.update { spare.popLast() }
+          ?? .allocate(byteCount: Self.blockSize, alignment: 64)
+        do {
+          let count = try fill(memory)
+          try emit(.data(Block(memory: memory, count: count)), number)
+        } catch {
+          monitor.update { spare.append(memory) }
+          throw error
+        }
+        return true
+      })
+    try emit(.close(quirks), number)
+  }
+
+  /// Queues an event; waits while too much waits already.
+  private func emit(_ event: Event, _ number: Int) throws {
+    let size = Self.size(event)
+    let isCancelled = monitor.wait { () -> Bool? in
+      if self.isCancelled { return true }
+      guard let queue = queues[number] else { return true }
+      let isFree = number == head ? queue.bytes < Self.headBudget : waiting + size <= Self.budget
+      guard isFree else { return nil }
+      queue.events.append(event)
+      queue.bytes += size
+      waiting += size
+      return false
+    }
+    if isCancelled { throw Cancelled() }
+  }
+
+  private static func size(_ event: Event) -> Int {
+    switch event {
+    case .extra(let bytes): bytes.count + 256
+    case .data: blockSize
+    default: 4096
+    }
+  }
+}

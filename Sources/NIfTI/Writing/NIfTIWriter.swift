@@ -1,0 +1,236 @@
+internal import ByteIO
+public import VolumeFormat
+
+/// Writes volumes of a frame stream as NIfTI files.
+///
+/// A volume that came from NIfTI and still fits its header becomes that file again, byte for
+/// byte; any other gets a new header. Files have a temporary name until they are whole.
+public final class NIfTIWriter {
+  /// How files are written.
+  public struct Options: Sendable {
+    /// The folder; nil for standard output and a single volume.
+    public var folder: String?
+    /// Makes the names, without suffix; `/` in it leads to folders below.
+    public var name: NameTemplate
+    /// gzip level 1 to 9, or nil for plain files.
+    public var gzip: Int?
+    /// Whether an existing file is replaced.
+    public var replaces: Bool
+
+    public init(folder: String?, name: NameTemplate, gzip: Int?, replaces: Bool) {
+      self.folder = folder
+      self.name = name
+      self.gzip = gzip
+      self.replaces = replaces
+    }
+  }
+
+  /// A file that is there already.
+  public struct Exists: Error {
+    /// Its path.
+    public var path: String
+  }
+
+  /// A file under its temporary name.
+  private struct Pending {
+    var path: String
+    var temporary: String?
+    var file: OutputFile
+    var stream: OutputStream
+  }
+
+  /// The volume that is being written.
+  private struct Current {
+    var header: VolumeHeader
+    /// The first source bytes, until they decide how the volume is written.
+    var head: [UInt8] = []
+    /// Nil until decided.
+    var isVerbatim: Bool?
+    /// In a pair, bytes that still belong to the header file.
+    var headerBytesLeft: UInt64 = 0
+    var files: [Pending] = []
+    /// Bytes of a value that a frame cut off, to be swapped with the rest of it.
+    var carry: [UInt8] = []
+    var swapSize = 1
+  }
+
+  private let options: Options
+  private var current: Current?
+  private var isUsed = false
+
+  /// Prepares writing.
+  public init(_ options: Options) { self.options = options }
+
+  /// Begins a volume.
+  public func open(_ header: VolumeHeader) throws {
+    if options.folder == nil, isUsed {
+      throw NIfTIError(header.label, "only one volume can go to standard output; use --output DIR")
+    }
+    isUsed = true
+    var current = Current(header: header)
+    if header.source == nil { current.isVerbatim = false }
+    self.current = current
+  }
+
+  /// Takes source bytes that are not voxels.
+  public func extra(_ bytes: [UInt8], afterVoxels: Bool) throws {
+    guard current?.isVerbatim != false else { return }
+    if current?.isVerbatim == nil {
+      current?.head += bytes
+      try decide(isLast: false)
+      return
+    }
+    try writeExtra(bytes)
+  }
+
+  /// Takes voxels, little-endian; the memory is changed.
+  public func data(_ bytes: UnsafeMutableRawBufferPointer) throws {
+    if current?.isVerbatim == nil { try decide(isLast: true) }
+    guard var volume = current else { return }
+    guard volume.swapSize > 1 else {
+      try volume.files.last?.stream.write(UnsafeRawBufferPointer(bytes))
+      return
+    }
+    // Whole values are swapped; what a frame cuts off waits for the next.
+    var start = 0
+    if !volume.carry.isEmpty {
+      let wanted = min(volume.swapSize - volume.carry.count, bytes.count)
+      volume.carry += bytes[..<wanted]
+      start = wanted
+      if volume.carry.count == volume.swapSize {
+        volume.carry.reverse()
+        try volume.carry.withUnsafeBytes { try volume.files.last?.stream.write($0) }
+        volume.carry = []
+      }
+    }
+    let whole = (bytes.count - start) / volume.swapSize * volume.swapSize
+    let body = UnsafeMutableRawBufferPointer(rebasing: bytes[start..<start + whole])
+    swapValues(body, size: volume.swapSize)
+    try volume.files.last?.stream.write(UnsafeRawBufferPointer(body))
+    volume.carry += bytes[(start + whole)...]
+    current?.carry = volume.carry
+  }
+
+  /// Ends a volume that is whole: its files get their names.
+  public func close() throws {
+    guard let volume = current else { return }
+    do {
+      for pending in volume.files {
+        try pending.stream.finish()
+        if pending.temporary != nil { try pending.file.sync() }
+        try pending.file.close()
+      }
+      for pending in volume.files { try publish(pending) }
+    } catch {
+      drop()
+      throw error
+    }
+    current = nil
+  }
+
+  /// Takes the volume back that is being written.
+  public func drop() {
+    for pending in current?.files ?? [] {
+      if let temporary = pending.temporary { try? Publishing.remove(temporary) }
+    }
+    current = nil
+  }
+
+  // MARK: How a volume is written
+
+  /// Looks whether the header that came with the volume still fits it, once enough is there.
+  private func decide(isLast: Bool) throws {
+    guard var volume = current else { return }
+    let size = NIfTIHeader.size(of: volume.head)
+    guard isLast || size.map({ volume.head.count >= $0 }) == true else { return }
+    volume.isVerbatim = size.map { Self.fits(Array(volume.head.prefix($0)), volume.header) } ?? false
+    let head = volume.head
+    volume.head = []
+    current = volume
+    if volume.isVerbatim == true {
+      try beginVerbatim()
+      try writeExtra(head)
+    } else {
+      try beginNew()
+    }
+  }
+
+  private static func fits(_ raw: [UInt8], _ header: VolumeHeader) -> Bool {
+    guard let parsed = try? NIfTIHeader(raw, path: ""),
+      let layout = try? VoxelLayout(parsed, path: ""), let source = header.source
+    else { return false }
+    let original = VolumeHeader(
+      parsed, layout: layout, name: header.name ?? "", source: source, quirks: [])
+    return original.shape == header.shape && original.dtype == header.dtype
+      && original.channels == header.channels && original.affine == header.affine
+      && original.slope == header.slope && original.intercept == header.intercept
+  }
+
+  private func beginVerbatim() throws {
+    guard let source = current?.header.source, let header = current?.header else { return }
+    current?.swapSize = source.byteOrder == "big" ? header.dtype.swapSize : 1
+    if source.layout == "pair" {
+      guard options.folder != nil else {
+        throw NIfTIError(header.label, "a pair of files cannot go to standard output")
+      }
+      current?.headerBytesLeft = source.headerBytes ?? 0
+      let headerFile = try begin(".hdr")
+      current?.files.append(headerFile)
+      let imageFile = try begin(".img")
+      current?.files.append(imageFile)
+    } else {
+      let file = try begin(".nii")
+      current?.files.append(file)
+    }
+  }
+
+  private func beginNew() throws {
+    guard let header = current?.header else { return }
+    let bytes = try NewHeader.make(header)
+    let file = try begin(".nii")
+    current?.files.append(file)
+    try bytes.withUnsafeBytes { try file.stream.write($0) }
+  }
+
+  /// Writes source bytes to the file that they belong to.
+  private func writeExtra(_ bytes: [UInt8]) throws {
+    guard let volume = current else { return }
+    let toHeader = Int(min(volume.headerBytesLeft, UInt64(bytes.count)))
+    current?.headerBytesLeft -= UInt64(toHeader)
+    try bytes[..<toHeader].withUnsafeBytes { try volume.files.first?.stream.write($0) }
+    try bytes[toHeader...].withUnsafeBytes { try volume.files.last?.stream.write($0) }
+  }
+
+  // MARK: Files
+
+  private func begin(_ suffix: String) throws -> Pending {
+    guard let folder = options.folder else {
+      let file = OutputFile(borrowing: 1, name: "standard output")
+      return Pending(
+        path: file.path, temporary: nil, file: file,
+        stream: OutputStream(file, gzip: options.gzip))
+    }
+    guard let header = current?.header else { preconditionFailure("no volume is open") }
+    let name = try options.name.name(of: header)
+    let path = "\(folder)/\(name)\(suffix)" + (options.gzip == nil ? "" : ".gz")
+    if !options.replaces, fileExists(path) { throw Exists(path: path) }
+    let parent = Publishing.parent(of: path)
+    try Publishing.makeDirectories(parent)
+    let temporary = "\(parent)/.nifti-write-\(randomIdentifier())"
+    let file = try OutputFile(creating: temporary)
+    return Pending(
+      path: path, temporary: temporary, file: file, stream: OutputStream(file, gzip: options.gzip))
+  }
+
+  private func publish(_ pending: Pending) throws {
+    guard let temporary = pending.temporary else { return }
+    if options.replaces {
+      try Publishing.rename(temporary, to: pending.path)
+    } else {
+      guard try Publishing.link(temporary, to: pending.path) else {
+        throw Exists(path: pending.path)
+      }
+      try Publishing.remove(temporary)
+    }
+  }
+}

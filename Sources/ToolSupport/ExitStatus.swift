@@ -1,0 +1,60 @@
+internal import ByteIO
+internal import NIfTI
+internal import VolumeFormat
+
+/// The exit statuses of all tools, after sysexits.h; the table in volpipe(7) lists them.
+public enum ExitStatus: Int32, Sendable, CaseIterable {
+  case done = 0
+  /// Finished, but not all of it.
+  case partial = 1
+  case usage = 64
+  case badData = 65
+  case noInput = 66
+  case unavailable = 69
+  case internalError = 70
+  case cannotCreate = 73
+  case inputOutput = 74
+  case tryAgain = 75
+  case noPermission = 77
+}
+
+/// A failure with its status and its message, for what no library reports.
+public struct ToolFailure: Error {
+  /// The status to exit with.
+  public var status: ExitStatus
+  /// One line, without the tool's name.
+  public var message: String
+
+  /// Makes a failure.
+  public init(_ status: ExitStatus, _ message: String) {
+    self.status = status
+    self.message = message
+  }
+}
+
+/// The one place where errors become exit statuses and messages.
+public func explain(_ error: any Error) -> ToolFailure {
+  switch error {
+  case let failure as ToolFailure: failure
+  case let failure as IOFailure: ToolFailure(status(of: failure), failure.description)
+  case let error as FormatError: ToolFailure(.badData, error.description)
+  case let error as NIfTIError:
+    ToolFailure(error.kind == .missing ? .noInput : .badData, error.description)
+  case let error as NIfTIWriter.Exists:
+    ToolFailure(.cannotCreate, "cannot create '\(error.path)': it exists; --force replaces it")
+  case Committer.Refusal.nothingStaged(let reason):
+    ToolFailure(.noInput, "nothing to commit: \(reason)")
+  case Committer.Refusal.lostRaces(let count):
+    ToolFailure(.tryAgain, "other committers were faster \(count) times; try again")
+  default: ToolFailure(.internalError, "unexpected: \(error)")
+  }
+}
+
+private func status(of failure: IOFailure) -> ExitStatus {
+  switch (failure.errno, failure.kind) {
+  case (.permissionDenied, _), (.notPermitted, _): .noPermission
+  case (_, .open): .noInput
+  case (_, .create): .cannotCreate
+  case (_, .transfer): .inputOutput
+  }
+}

@@ -1,0 +1,57 @@
+public import ByteIO
+
+/// Text on standard output, buffered, with every write checked.
+public final class LineWriter {
+  private let output = OutputFile(borrowing: 1, name: "standard output")
+  private var buffer: [UInt8] = []
+
+  /// Begins with nothing written.
+  public init() {}
+
+  /// Writes `text` and a line feed.
+  public func line(_ text: String) throws(IOFailure) {
+    buffer += text.utf8
+    buffer.append(0x0A)
+    if buffer.count >= 1 << 16 { try flush() }
+  }
+
+  /// Writes bytes as they are.
+  public func bytes(_ bytes: [UInt8]) throws(IOFailure) {
+    buffer += bytes
+    if buffer.count >= 1 << 16 { try flush() }
+  }
+
+  /// Writes what is left and closes standard output, where some errors only come out.
+  public func finish() throws(IOFailure) {
+    try flush()
+    try output.close()
+  }
+
+  private func flush() throws(IOFailure) {
+    try output.write(buffer)
+    buffer.removeAll(keepingCapacity: true)
+  }
+}
+
+/// Standard output for binary data.
+///
+/// - Throws: `ToolFailure` if it is a terminal.
+public func binaryOutput() throws -> OutputFile {
+  let output = OutputFile(borrowing: 1, name: "standard output")
+  guard !output.isTerminal else {
+    throw ToolFailure(
+      .usage, "will not write volumes to a terminal; send standard output to a pipe or a file")
+  }
+  return output
+}
+
+/// Standard input for a frame stream.
+///
+/// - Throws: `ToolFailure` if it is a terminal.
+public func binaryInput() throws -> InputFile {
+  guard !OutputFile(borrowing: 0, name: "standard input").isTerminal else {
+    throw ToolFailure(
+      .usage, "standard input is a terminal; volumes come through a pipe, from nifti-cat say")
+  }
+  return InputFile(borrowing: 0, name: "standard input")
+}

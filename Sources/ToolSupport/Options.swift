@@ -1,0 +1,111 @@
+public import ArgumentParser
+internal import ByteIO
+public import VolumeFormat
+
+/// `-j`, the same in every tool that has it.
+public struct JobsOption: ParsableArguments {
+  @Option(
+    name: [.customShort("j", allowingJoined: true), .long],
+    help: ArgumentHelp(
+      "Use N threads; the output does not depend on it (default: number of processors).",
+      valueName: "n"))
+  var jobs: Int?
+
+  public init() {}
+
+  /// The number of threads.
+  public var count: Int { jobs ?? processorCount() }
+
+  public func validate() throws {
+    if let jobs, !(1...256).contains(jobs) {
+      throw ValidationError("--jobs takes a number from 1 to 256")
+    }
+  }
+}
+
+/// A key and a value, from `KEY=VALUE`.
+public struct KeyValue: ExpressibleByArgument, Sendable {
+  public var key: String
+  public var value: String
+
+  public init?(argument: String) {
+    guard let sign = argument.firstIndex(of: "="), sign != argument.startIndex else { return nil }
+    key = String(argument[..<sign])
+    value = String(argument[argument.index(after: sign)...])
+  }
+}
+
+/// A number of bytes, with K, M, G or T for powers of 1024.
+public struct ByteSize: ExpressibleByArgument, Sendable, CustomStringConvertible {
+  public var bytes: UInt64
+
+  public var description: String {
+    for (power, unit) in [(40, "T"), (30, "G"), (20, "M"), (10, "K")] where bytes % (1 << power) == 0 {
+      return "\(bytes >> power)\(unit)"
+    }
+    return String(bytes)
+  }
+
+  public init(bytes: UInt64) { self.bytes = bytes }
+
+  public init?(argument: String) {
+    var digits = argument[...]
+    var scale: UInt64 = 1
+    if let last = argument.uppercased().last, let power = ["K", "M", "G", "T"].firstIndex(of: last) {
+      digits = argument.dropLast()
+      scale = 1 << (10 * UInt64(power + 1))
+    }
+    guard let count = UInt64(digits), count > 0 else { return nil }
+    let (bytes, overflow) = count.multipliedReportingOverflow(by: scale)
+    guard !overflow, bytes <= 1 << 60 else { return nil }
+    self.bytes = bytes
+  }
+}
+
+extension ChunkShape: ExpressibleByArgument {
+  public init?(argument: String) { self.init(argument) }
+}
+
+/// A dataset and perhaps one of its snapshots, from `DATASET[@N]`.
+public struct DatasetArgument: ExpressibleByArgument, Sendable {
+  public var path: String
+  public var snapshot: UInt64?
+
+  public init?(argument: String) {
+    guard !argument.isEmpty else { return nil }
+    path = argument
+    // A directory whose name ends so is meant as it stands.
+    if let sign = argument.lastIndex(of: "@"), !fileExists(argument), sign != argument.startIndex,
+      let number = UInt64(argument[argument.index(after: sign)...]), number > 0
+    {
+      path = String(argument[..<sign])
+      snapshot = number
+    }
+  }
+
+  /// Opens the dataset.
+  public func open() throws -> Dataset { try Dataset(opening: path) }
+
+  /// Opens the snapshot; the last one if none was named.
+  ///
+  /// - Throws: `ToolFailure` if there is none.
+  public func openSnapshot() throws -> Snapshot {
+    if let result = try Snapshot(try open(), number: snapshot) { return result }
+    throw ToolFailure(
+      .noInput,
+      snapshot.map { "'\(path)' has no snapshot \($0); vol-ls --snapshots lists them" }
+        ?? "'\(path)' has no snapshot yet; vol-commit makes one")
+  }
+}
+
+extension Snapshot {
+  /// Checks that a collection exists.
+  ///
+  /// - Throws: `ToolFailure` with the names that do.
+  public func requireCollection(_ name: String) throws {
+    if manifest.collections[name] != nil { return }
+    let names = manifest.collections.keys.sorted().joined(separator: ", ")
+    throw ToolFailure(
+      .noInput, "no collection '\(name)' in '\(dataset.path)'; there is: \(names)")
+  }
+}

@@ -1,0 +1,95 @@
+public import ArgumentParser
+internal import ByteIO
+internal import Glibc
+
+/// The version of all tools.
+public let volpipeVersion = "0.1.0"
+
+/// A command of the toolkit: parses its arguments, runs, and ends with an exit status.
+///
+/// A failure is one line on stderr, written in one call: `tool: what failed 'subject': cause`.
+public protocol Tool: ParsableCommand {
+  /// Does the work.
+  mutating func execute() throws -> ExitStatus
+}
+
+extension Tool {
+  /// Name and version, for records of who wrote what.
+  public static var nameAndVersion: String { "\(Self.toolName) \(volpipeVersion)" }
+
+  /// The command's name.
+  public static var toolName: String { Self.configuration.commandName ?? "volpipe" }
+
+  /// Parses the process's arguments, runs, and exits.
+  public static func start() -> Never {
+    var tool: Self
+    do {
+      let parsed = try Self.parseAsRoot()
+      guard let own = parsed as? Self else {
+        // ArgumentParser's own commands, such as the one for completions.
+        var command = parsed
+        try command.run()
+        Glibc.exit(ExitStatus.done.rawValue)
+      }
+      tool = own
+    } catch {
+      let isFailure = Self.exitCode(for: error) != .success
+      end(parsing: Self.fullMessage(for: error), isFailure: isFailure)
+    }
+    do {
+      Glibc.exit(try tool.execute().rawValue)
+    } catch {
+      fail(explain(error))
+    }
+  }
+
+  /// Writes one line to stderr.
+  public static func warn(_ message: String) { writeError("\(toolName): \(oneLine(message))\n") }
+
+  private static func fail(_ failure: ToolFailure) -> Never {
+    warn(failure.message)
+    Glibc.exit(failure.status.rawValue)
+  }
+
+  private static func end(parsing text: String, isFailure: Bool) -> Never {
+    if isFailure {
+      writeError("\(toolName): \(usageLine(text))\n")
+      Glibc.exit(ExitStatus.usage.rawValue)
+    }
+    do {
+      let output = LineWriter()
+      try output.line(text)
+      try output.finish()
+    } catch {
+      fail(explain(error))
+    }
+    Glibc.exit(ExitStatus.done.rawValue)
+  }
+}
+
+/// ArgumentParser's message for wrong usage, as the first line it gives and a hint.
+private func usageLine(_ text: String) -> String {
+  let first = text.split(separator: "\n").first.map(String.init) ?? "wrong usage"
+  let bare = first.hasPrefix("Error: ") ? String(first.dropFirst(7)) : first
+  let stripped = bare.hasSuffix(".") ? String(bare.dropLast()) : bare
+  return oneLine(stripped.prefix(1).lowercased() + stripped.dropFirst()) + "; see --help"
+}
+
+/// `text` with what would break a line, or a terminal, made visible.
+private func oneLine(_ text: String) -> String {
+  var result = ""
+  for scalar in text.unicodeScalars {
+    if scalar.properties.generalCategory == .control {
+      result += scalar.escaped(asASCII: true)
+    } else {
+      result.unicodeScalars.append(scalar)
+    }
+  }
+  return result
+}
+
+/// Writes to stderr, where nothing more can be done about a failure.
+func writeError(_ text: String) {
+  let output = OutputFile(borrowing: 2, name: "standard error")
+  try? output.write(Array(text.utf8))
+}

@@ -1,0 +1,153 @@
+internal import ByteIO
+internal import CZstd
+
+/// Encodes and decodes chunks: a Blosc1 frame around one Zstandard frame; see vol-dataset(5).
+///
+/// Holds codec contexts and buffers of a chunk's size; not to be shared between threads.
+public final class ChunkCodec {
+  /// Bytes of Blosc framing before the Zstandard frame.
+  public static let framing = 24
+
+  private let compressor: OpaquePointer
+  private let decompressor: OpaquePointer
+  private let shuffled = ScratchBuffer()
+  private let encoded = ScratchBuffer()
+
+  /// Makes the contexts.
+  public init() {
+    guard let compressor = ZSTD_createCCtx(), let decompressor = ZSTD_createDCtx() else {
+      fatalError("out of memory")
+    }
+    self.compressor = compressor
+    self.decompressor = decompressor
+  }
+
+  deinit {
+    ZSTD_freeCCtx(compressor)
+    ZSTD_freeDCtx(decompressor)
+  }
+
+  /// Appends the encoded form of `chunk` to `result`, or nothing if all its bytes are zero.
+  ///
+  /// - Parameters:
+  ///   - chunk: full-size chunk, little-endian.
+  ///   - valueSize: bytes a value, 1 to 16; `chunk` holds a whole number of them.
+  ///   - level: Zstandard level.
+  /// - Returns: bytes appended; 0 for a chunk of zeros.
+  public func encode(
+    _ chunk: UnsafeRawBufferPointer, valueSize: Int, shuffle: Bool, level: Int,
+    appendingTo result: inout [UInt8]
+  ) -> Int {
+    guard let base = chunk.baseAddress, !Self.isZero(chunk) else { return 0 }
+    precondition(chunk.count <= ChunkGrid.maximumChunkBytes && chunk.count % valueSize == 0)
+    let isShuffled = shuffle && valueSize > 1
+    var input = base
+    if isShuffled {
+      let target = shuffled.room(chunk.count)
+      Shuffle.apply(from: base, to: target, count: chunk.count / valueSize, size: valueSize)
+      input = UnsafeRawPointer(target)
+    }
+    let bound = ZSTD_compressBound(chunk.count)
+    let output = encoded.room(Self.framing + bound)
+    var length = compress(input, chunk.count, output + Self.framing, bound, level: level)
+    if length == chunk.count {
+      // Blosc would take a frame of just this length for stored bytes; without the field for the
+      // content size it is a few bytes shorter or longer.
+      length = compress(
+        input, chunk.count, output + Self.framing, bound, level: level, contentSize: false)
+      precondition(length != chunk.count)
+    }
+    let frame = UnsafeMutableRawBufferPointer(start: output, count: Self.framing + length)
+    frame[0] = 2
+    frame[1] = 1
+    frame[2] = isShuffled ? 0x91 : 0x90
+    frame[3] = UInt8(valueSize)
+    frame.storeLittle(UInt32(chunk.count), at: 4)
+    frame.storeLittle(UInt32(chunk.count), at: 8)
+    frame.storeLittle(UInt32(frame.count), at: 12)
+    frame.storeLittle(UInt32(20), at: 16)
+    frame.storeLittle(UInt32(length), at: 20)
+    result.append(contentsOf: UnsafeRawBufferPointer(frame))
+    return frame.count
+  }
+
+  /// Decodes one chunk.
+  ///
+  /// - Parameters:
+  ///   - encoded: what `encode` appended; empty for a chunk of zeros.
+  ///   - target: exactly the size of a chunk.
+  /// - Returns: what is wrong with the bytes, or nil. `target` is then not to be used.
+  public func decode(
+    _ encoded: UnsafeRawBufferPointer, valueSize: Int, into target: UnsafeMutableRawBufferPointer
+  ) -> String? {
+    guard let out = target.baseAddress else { return "a chunk of no bytes" }
+    if encoded.isEmpty {
+      target.initializeMemory(as: UInt8.self, repeating: 0)
+      return nil
+    }
+    guard encoded.count > Self.framing, encoded[0] == 2, encoded[1] == 1,
+      encoded[2] == 0x91 || encoded[2] == 0x90, Int(encoded[3]) == valueSize,
+      encoded.loadLittle(4, as: UInt32.self) == UInt32(target.count),
+      encoded.loadLittle(8, as: UInt32.self) == UInt32(target.count),
+      encoded.loadLittle(12, as: UInt32.self) == UInt32(encoded.count),
+      encoded.loadLittle(16, as: UInt32.self) == 20,
+      encoded.loadLittle(20, as: UInt32.self) == UInt32(encoded.count - Self.framing)
+    else { return "the framing of the chunk is wrong" }
+    let frame = UnsafeRawBufferPointer(rebasing: encoded[Self.framing...])
+    // Bit 2 of the descriptor: the frame ends in a checksum, without which damage goes unseen.
+    guard frame.count > 5, frame.loadLittle(0, as: UInt32.self) == 0xFD2F_B528, frame[4] & 4 != 0
+    else { return "the chunk is not a Zstandard frame with a checksum" }
+    let isShuffled = encoded[2] == 0x91
+    let plain = isShuffled ? shuffled.room(target.count) : out
+    let length = ZSTD_decompressDCtx(
+      decompressor, plain, target.count, frame.baseAddress, frame.count)
+    guard ZSTD_isError(length) == 0 else {
+      return "the chunk does not decode: " + String(cString: ZSTD_getErrorName(length)).lowercased()
+    }
+    guard length == target.count else { return "the chunk decodes to too few bytes" }
+    if isShuffled {
+      Shuffle.undo(
+        from: UnsafeRawPointer(plain), to: out, count: target.count / valueSize, size: valueSize)
+    }
+    return nil
+  }
+
+  private func compress(
+    _ input: UnsafeRawPointer, _ count: Int, _ output: UnsafeMutableRawPointer, _ room: Int,
+    level: Int, contentSize: Bool = true
+  ) -> Int {
+    ZSTD_CCtx_reset(compressor, ZSTD_reset_session_and_parameters)
+    ZSTD_CCtx_setParameter(compressor, ZSTD_c_compressionLevel, Int32(level))
+    ZSTD_CCtx_setParameter(compressor, ZSTD_c_checksumFlag, 1)
+    ZSTD_CCtx_setParameter(compressor, ZSTD_c_contentSizeFlag, contentSize ? 1 : 0)
+    let length = ZSTD_compress2(compressor, output, room, input, count)
+    precondition(ZSTD_isError(length) == 0, "zstd cannot compress into the room it asked for")
+    return length
+  }
+
+  private static func isZero(_ bytes: UnsafeRawBufferPointer) -> Bool {
+    // Most chunks show it in their first bytes; the rest is compared with itself, shifted by one.
+    guard let base = bytes.baseAddress, bytes.count > 0 else { return true }
+    let head = min(bytes.count, 64)
+    for index in 0..<head where bytes[index] != 0 { return false }
+    return bytes.count <= 64 || isEqual(base, base + 1, bytes.count - 1)
+  }
+}
+
+/// Memory that grows to what was asked of it and is used again.
+final class ScratchBuffer {
+  private var buffer = UnsafeMutableRawBufferPointer(start: nil, count: 0)
+
+  init() {}
+
+  deinit { buffer.deallocate() }
+
+  /// At least `count` bytes, whose contents are anything.
+  func room(_ count: Int) -> UnsafeMutableRawPointer {
+    if let base = buffer.baseAddress, buffer.count >= count { return base }
+    buffer.deallocate()
+    buffer = .allocate(byteCount: max(count, 4096), alignment: 64)
+    guard let base = buffer.baseAddress else { fatalError("out of memory") }
+    return base
+  }
+}

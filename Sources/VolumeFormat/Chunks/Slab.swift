@@ -1,0 +1,227 @@
+internal import ByteIO
+
+/// One slab's voxels on their way between the order of the stream and that of chunks.
+///
+/// A slab of ordinary size is memory. A larger one (a coronal chunk of a large volume, say, needs
+/// all of its planes) is a scratch file in which the chunks lie one after the other, and only a
+/// *band* of it is in memory: consecutive voxels that lie in one layer of chunks. Either way the
+/// stream's side takes or gives `bands`, in order, and the chunks' side takes or gives chunks, in
+/// any order and from several threads.
+final class Slab: @unchecked Sendable {
+  let grid: ChunkGrid
+  let region: SlabRegion
+  /// Number of bands.
+  let bandCount: Int
+  private let pool: SlabPool
+  private let memory: UnsafeMutableRawBufferPointer
+  private let scratch: OutputFile?
+  private let bandAxis: Int
+  private let bandThickness: Int
+
+  /// Makes room for slab `number` of a volume.
+  ///
+  /// - Parameter scratchPath: where a scratch file may be made; it has no name afterwards.
+  init(
+    _ grid: ChunkGrid, _ number: Int, pool: SlabPool, scratchPath: () -> String,
+    maximumBytes: Int = SlabPool.maximumSlab
+  ) throws {
+    self.grid = grid
+    self.pool = pool
+    region = grid.slab(number)
+    if region.bytes <= maximumBytes {
+      scratch = nil
+      bandAxis = grid.slabAxis
+      bandThickness = region.thickness
+      bandCount = 1
+      memory = pool.take(region.bytes)
+    } else {
+      let path = scratchPath()
+      scratch = try OutputFile(creating: path, readable: true)
+      try Publishing.remove(path)
+      // The highest axis of which one layer is small enough, and as much of it as is.
+      let axis =
+        (0...grid.slabAxis).last { grid.strides[$0] * grid.voxelBytes <= maximumBytes } ?? 0
+      let layer = grid.strides[axis] * grid.voxelBytes
+      bandAxis = axis
+      bandThickness = min(grid.chunk[axis], max(1, maximumBytes / layer))
+      var count = Self.bandsAlong(axis, grid, region, bandThickness)
+      for higher in axis + 1..<max(axis + 1, grid.slabAxis + 1) {
+        count *= higher == grid.slabAxis ? region.thickness : grid.shape[higher]
+      }
+      bandCount = count
+      memory = pool.take(bandThickness * layer)
+    }
+  }
+
+  deinit {
+    pool.giveBack(memory)
+    try? scratch?.close()
+  }
+
+  /// Chunks of the slab.
+  var chunkCount: Int { region.chunks.count }
+
+  // MARK: The stream's side
+
+  /// The memory of band `number`: to be filled, then passed on with `store`; or, after `load`, to
+  /// be taken from.
+  func band(_ number: Int) -> UnsafeMutableRawBufferPointer {
+    UnsafeMutableRawBufferPointer(rebasing: memory[..<bandBytes(number)])
+  }
+
+  /// Passes on the filled band `number`.
+  func store(band number: Int) throws {
+    guard let scratch else { return }
+    let pieces = pieces(ofBand: number)
+    let buffer = ScratchBuffer()
+    let bytes = UnsafeMutableRawBufferPointer(
+      start: buffer.room(pieces.bytes), count: pieces.bytes)
+    for column in 0..<pieces.columns.chunkCount {
+      pieces.columns.gather(column, of: memory, thickness: pieces.thickness, into: bytes)
+      try scratch.write(UnsafeRawBufferPointer(bytes), at: pieces.place(column))
+    }
+  }
+
+  /// Fetches band `number`, once all chunks were put.
+  func load(band number: Int) throws {
+    guard let scratch else { return }
+    let pieces = pieces(ofBand: number)
+    let buffer = ScratchBuffer()
+    let bytes = UnsafeMutableRawBufferPointer(
+      start: buffer.room(pieces.bytes), count: pieces.bytes)
+    for column in 0..<pieces.columns.chunkCount {
+      try scratch.read(at: pieces.place(column), into: bytes)
+      pieces.columns.scatter(
+        UnsafeRawBufferPointer(bytes), column, thickness: pieces.thickness, into: memory)
+    }
+  }
+
+  // MARK: The chunks' side
+
+  /// Fills `target` with chunk `index` of the slab; what lies outside of the volume is zero.
+  func getChunk(_ index: Int, into target: UnsafeMutableRawBufferPointer) throws {
+    if let scratch {
+      try scratch.read(at: UInt64(index) * UInt64(grid.chunkBytes), into: target)
+      return
+    }
+    grid.gather(index, of: memory, thickness: region.thickness, into: target)
+  }
+
+  /// Takes chunk `index` of the slab from `source`.
+  func putChunk(_ index: Int, from source: UnsafeRawBufferPointer) throws {
+    if let scratch {
+      try scratch.write(source, at: UInt64(index) * UInt64(grid.chunkBytes))
+      return
+    }
+    grid.scatter(source, index, thickness: region.thickness, into: memory)
+  }
+
+  // MARK: Bands
+
+  private static func bandsAlong(
+    _ axis: Int, _ grid: ChunkGrid, _ region: SlabRegion, _ thickness: Int
+  ) -> Int {
+    let extent = axis == grid.slabAxis ? region.thickness : grid.shape[axis]
+    let chunk = grid.chunk[axis]
+    let perChunk = (chunk + thickness - 1) / thickness
+    let rest = extent % chunk
+    return extent / chunk * perChunk + (rest + thickness - 1) / thickness
+  }
+
+  /// Where a band begins along each axis from the band axis to the slab axis, and its thickness.
+  private func bandStart(_ number: Int) -> (positions: [Int], thickness: Int) {
+    let along = Self.bandsAlong(bandAxis, grid, region, bandThickness)
+    let chunk = grid.chunk[bandAxis]
+    let perChunk = (chunk + bandThickness - 1) / bandThickness
+    let index = number % along
+    let start = index / perChunk * chunk + index % perChunk * bandThickness
+    let extent = bandAxis == grid.slabAxis ? region.thickness : grid.shape[bandAxis]
+    let end = min(extent, min(start + bandThickness, (start / chunk + 1) * chunk))
+    var positions = [start]
+    var rest = number / along
+    for axis in bandAxis + 1..<max(bandAxis + 1, grid.slabAxis + 1) {
+      let extent = axis == grid.slabAxis ? region.thickness : grid.shape[axis]
+      positions.append(rest % extent)
+      rest /= extent
+    }
+    return (positions, end - start)
+  }
+
+  private func bandBytes(_ number: Int) -> Int {
+    if scratch == nil { return region.bytes }
+    return bandStart(number).thickness * grid.strides[bandAxis] * grid.voxelBytes
+  }
+
+  /// The parts of chunks that make up a band: each is consecutive in its chunk.
+  private struct Pieces {
+    /// The band as a volume of its own, cut into columns of chunks.
+    var columns: ChunkGrid
+    var thickness: Int
+    /// Place in the scratch file of the first, and how far apart they are.
+    var first: Int
+    var distance: Int
+
+    var bytes: Int { columns.chunkBytes }
+    func place(_ column: Int) -> UInt64 { UInt64(first + column * distance) }
+  }
+
+  private func pieces(ofBand number: Int) -> Pieces {
+    let (positions, thickness) = bandStart(number)
+    let lower = 0..<bandAxis
+    guard
+      let columns = ChunkGrid(
+        shape: grid.shape[lower] + [thickness], chunk: grid.chunk[lower] + [thickness],
+        voxelBytes: grid.voxelBytes, slabAxis: bandAxis)
+    else { preconditionFailure("a part of a chunk is no larger than the chunk") }
+    var firstChunk = 0
+    var inChunk = 0
+    var chunkStride = grid.counts[lower].reduce(1, *)
+    var voxelStride = grid.chunk[lower].reduce(1, *)
+    for (axis, position) in zip(bandAxis..., positions) {
+      firstChunk += position / grid.chunk[axis] * chunkStride
+      inChunk += position % grid.chunk[axis] * voxelStride
+      chunkStride *= grid.counts[axis]
+      voxelStride *= grid.chunk[axis]
+    }
+    return Pieces(
+      columns: columns, thickness: thickness,
+      first: firstChunk * grid.chunkBytes + inChunk * grid.voxelBytes, distance: grid.chunkBytes)
+  }
+}
+
+extension ChunkGrid {
+  /// Fills `target` with a chunk of the slab in `memory`; what lies outside of the slab is zero.
+  fileprivate func gather(
+    _ index: Int, of memory: UnsafeMutableRawBufferPointer, thickness: Int,
+    into target: UnsafeMutableRawBufferPointer
+  ) {
+    if isPartial(chunk: index, slabThickness: thickness) {
+      target.initializeMemory(as: UInt8.self, repeating: 0)
+    }
+    var runs = runs(ofChunk: index, slabThickness: thickness)
+    repeat {
+      copy(target, runs.inChunk, UnsafeRawBufferPointer(memory), runs.inSlab, runs.count)
+    } while runs.advance()
+  }
+
+  /// Copies a chunk to its place in the slab in `memory`.
+  fileprivate func scatter(
+    _ source: UnsafeRawBufferPointer, _ index: Int, thickness: Int,
+    into memory: UnsafeMutableRawBufferPointer
+  ) {
+    var runs = runs(ofChunk: index, slabThickness: thickness)
+    repeat {
+      copy(memory, runs.inSlab, source, runs.inChunk, runs.count)
+    } while runs.advance()
+  }
+}
+
+@inline(__always)
+private func copy(
+  _ target: UnsafeMutableRawBufferPointer, _ to: Int, _ source: UnsafeRawBufferPointer, _ from: Int,
+  _ count: Int
+) {
+  precondition(to + count <= target.count && from + count <= source.count)
+  guard let target = target.baseAddress, let source = source.baseAddress else { return }
+  (target + to).copyMemory(from: source + from, byteCount: count)
+}

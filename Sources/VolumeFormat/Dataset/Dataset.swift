@@ -1,0 +1,148 @@
+internal import ByteIO
+
+/// A dataset directory; see vol-dataset(5).
+public struct Dataset: Sendable {
+  /// The directory.
+  public let path: String
+  /// The id that all of its documents carry.
+  public let id: String
+
+  /// Opens an existing dataset.
+  ///
+  /// - Throws: `IOFailure` if there is no such directory; `FormatError` if it is something else.
+  public init(opening path: String) throws {
+    self.path = path
+    let marker = "\(path)/\(Layout.marker)"
+    guard let bytes = try Self.readIfPresent(marker, maximum: 1 << 16) else {
+      _ = try directoryEntries(path)
+      throw FormatError(path, "not a volpipe dataset: it holds no \(Layout.marker)")
+    }
+    let decoded = try JSON.decode(DatasetMarker.self, from: bytes, in: marker)
+    guard decoded.format == DatasetMarker.format else {
+      throw FormatError(marker, "its 'format' is not \(DatasetMarker.format)")
+    }
+    guard decoded.version == 1 else {
+      throw FormatError(
+        marker, "version \(decoded.version) of the dataset format; this program knows version 1")
+    }
+    guard Names.isHexadecimal(decoded.datasetID, count: 32) else {
+      throw FormatError(marker, "'dataset_id' is not 32 hexadecimal digits")
+    }
+    id = decoded.datasetID
+  }
+
+  /// Opens a dataset, making it if there is nothing at `path` or an empty directory.
+  ///
+  /// Any number of processes may do this at once.
+  public static func create(_ path: String) throws -> Dataset {
+    try Publishing.makeDirectories(path)
+    if try readIfPresent("\(path)/\(Layout.marker)", maximum: 1 << 16) == nil {
+      try makeMarker(path)
+    }
+    let dataset = try Dataset(opening: path)
+    for directory in [Layout.manifests, Layout.packs, Layout.catalogs, Layout.stages] {
+      try Publishing.makeDirectory(dataset.file(directory))
+    }
+    return dataset
+  }
+
+  private static func makeMarker(_ path: String) throws {
+    // Dot files: another creator's temporary file, or what a file manager leaves.
+    let others = try directoryEntries(path).filter { !$0.hasPrefix(".") && $0 != Layout.marker }
+    guard others.isEmpty else {
+      throw FormatError(
+        path, "neither a volpipe dataset nor empty: it holds '\(others[0])' and no \(Layout.marker)")
+    }
+    let marker = DatasetMarker(datasetID: randomIdentifier(), created: timestamp())
+    let temporary = Layout.temporary(path, "volpipe-\(randomIdentifier())")
+    try Publishing.write(try JSON.encode(marker, pretty: true) + [0x0A], to: temporary)
+    // Where the name is taken, another process was first, and its marker counts.
+    let result = Result { try Publishing.link(temporary, to: "\(path)/\(Layout.marker)") }
+    try Publishing.remove(temporary)
+    _ = try result.get()
+  }
+
+  /// The path of a file of the dataset.
+  func file(_ relative: String) -> String { "\(path)/\(relative)" }
+
+  // MARK: Snapshots
+
+  /// The numbers of all snapshots, in order.
+  public func snapshotNumbers() throws -> [UInt64] {
+    try names(in: Layout.manifests).compactMap(Layout.manifestNumber).sorted()
+  }
+
+  /// The manifest of snapshot `number`, or of the last one; nil if there is none.
+  public func manifest(_ number: UInt64? = nil) throws -> Manifest? {
+    guard let number = try number ?? snapshotNumbers().last,
+      let bytes = try manifestBytes(number)
+    else { return nil }
+    let source = file(Layout.manifest(number))
+    let manifest = try JSON.decode(Manifest.self, from: bytes, in: source)
+    guard manifest.datasetID == id else { throw FormatError(source, "it is of another dataset") }
+    if let defect = manifest.defect(number: number) { throw FormatError(source, defect) }
+    return manifest
+  }
+
+  /// The manifest of snapshot `number` as it stands in its file; nil if there is none.
+  public func manifestBytes(_ number: UInt64) throws -> [UInt8]? {
+    try Self.readIfPresent(file(Layout.manifest(number)), maximum: Manifest.maximumSize)
+  }
+
+  /// What `HEAD` holds; nil if it does not exist.
+  func hint() throws -> [UInt8]? { try Self.readIfPresent(file(Layout.head), maximum: 64) }
+
+  // MARK: Stages
+
+  /// The finished stages that `manifest` does not hold, in order of their creation, then of id.
+  public func pendingStages(besides manifest: Manifest?) throws -> [Stage] {
+    let committed = Set(manifest?.stages.map(\.stage) ?? [])
+    return try stageIDs().filter { !committed.contains($0) }
+      .compactMap { try stage($0) }
+      .sorted { ($0.created, $0.stage) < ($1.created, $1.stage) }
+  }
+
+  /// The ids of all stage records that lie in the dataset.
+  func stageIDs() throws -> [String] {
+    try names(in: Layout.stages).compactMap(Layout.stageID)
+  }
+
+  /// The finished stage `id`; nil if there is no record of it.
+  func stage(_ id: String) throws -> Stage? {
+    let source = file(Layout.stage(id))
+    guard let bytes = try Self.readIfPresent(source, maximum: StageRecord.maximumSize) else {
+      return nil
+    }
+    let record = try JSON.decode(StageRecord.self, from: bytes, in: source)
+    guard record.datasetID == self.id else { throw FormatError(source, "it is of another dataset") }
+    guard record.stage.stage == id else { throw FormatError(source, "it is of another stage") }
+    if let defect = record.stage.defect() { throw FormatError(source, defect) }
+    return record.stage
+  }
+
+  /// Opens the catalog of a stage.
+  public func catalog(_ stage: Stage) throws -> CatalogReader {
+    try CatalogReader(file(stage.catalog.path), stage: stage.stage, bytes: stage.catalog.bytes)
+  }
+
+  /// The names in a directory of the dataset, none if its first writer has not made it yet.
+  private func names(in directory: String) throws -> [String] {
+    let result = Result { () throws(IOFailure) in try directoryEntries(file(directory)) }
+    if case .failure(let failure) = result, failure.isNotFound { return [] }
+    return try result.get()
+  }
+
+  /// All of a file of at most `maximum` bytes, or nil if it does not exist.
+  private static func readIfPresent(_ path: String, maximum: Int) throws -> [UInt8]? {
+    let result = Result { () throws(IOFailure) in try InputFile(path) }
+    if case .failure(let failure) = result, failure.isNotFound { return nil }
+    let file = try result.get()
+    guard let size = try file.size() else { throw FormatError(path, "not a regular file") }
+    guard size <= UInt64(maximum) else {
+      throw FormatError(path, "it is over \(maximum) bytes long")
+    }
+    var bytes = [UInt8](repeating: 0, count: Int(size))
+    let count = try bytes.withUnsafeMutableBytes { try file.read(at: 0, into: $0) }
+    return Array(bytes[..<count])
+  }
+}

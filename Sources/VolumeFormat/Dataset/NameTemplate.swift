@@ -1,0 +1,69 @@
+/// A name made from a volume's header: text with `{name}`, `{obs_id}`, `{subject}` and
+/// `{collection}` in it.
+public struct NameTemplate: Sendable {
+  private enum Part: Sendable {
+    case text(String)
+    case field(Field)
+  }
+
+  /// What may stand in braces.
+  public enum Field: String, Sendable, CaseIterable {
+    case name, obsID = "obs_id", subject, collection
+  }
+
+  private var parts: [Part] = []
+
+  /// Reads a template; nil where a brace is open or a field is not one of `fields`.
+  public init?(_ text: String, fields: [Field]) {
+    var rest = Substring(text)
+    while let brace = rest.firstIndex(where: { $0 == "{" || $0 == "}" }) {
+      guard rest[brace] == "{", let end = rest[brace...].firstIndex(of: "}"),
+        let field = Field(rawValue: String(rest[rest.index(after: brace)..<end])),
+        fields.contains(field)
+      else { return nil }
+      parts.append(.text(String(rest[..<brace])))
+      parts.append(.field(field))
+      rest = rest[rest.index(after: end)...]
+    }
+    parts.append(.text(String(rest)))
+  }
+
+  /// The name of a volume.
+  ///
+  /// - Parameter collection: what `{collection}` stands for; else the header's.
+  /// - Throws: `FormatError` if the header lacks a field or gives it a value that could lead to
+  ///   another directory.
+  public func name(of header: VolumeHeader, collection: String? = nil) throws(FormatError) -> String
+  {
+    var result = ""
+    for part in parts {
+      switch part {
+      case .text(let text): result += text
+      case .field(let field):
+        let value: String? =
+          switch field {
+          case .name: header.name ?? header.obsID
+          case .obsID: header.obsID
+          case .subject: header.obsSubjectID
+          case .collection: collection ?? header.collection
+          }
+        guard let value else {
+          throw FormatError(header.label, "its header has nothing for {\(field.rawValue)}")
+        }
+        if let defect = Names.defect(ofID: value) {
+          throw FormatError(header.label, "its \(field.rawValue) cannot be part of a name: \(defect)")
+        }
+        result += value
+      }
+    }
+    return result
+  }
+
+  /// The id of a volume for which no template was given: the one in its header, else its name and
+  /// `_COLLECTION`, unless the name ends so already.
+  public static func defaultObsID(of header: VolumeHeader, collection: String) -> String {
+    if let id = header.obsID { return id }
+    let name = header.name ?? ""
+    return name.hasSuffix("_\(collection)") ? name : "\(name)_\(collection)"
+  }
+}

@@ -1,0 +1,233 @@
+/// The JSON documents of a dataset; see vol-dataset(5).
+
+/// `volpipe.json`: what the directory is.
+struct DatasetMarker: Codable {
+  static let format = "volpipe-dataset"
+  var format = Self.format
+  var version = 1
+  var datasetID: String
+  var created: String
+
+  enum CodingKeys: String, CodingKey {
+    case format, version, created
+    case datasetID = "dataset_id"
+  }
+}
+
+/// A file that a stage or a manifest names.
+public struct FileEntry: Codable, Sendable, Equatable {
+  public var path: String
+  public var bytes: UInt64
+  public var sha256: String
+}
+
+/// How a stage was asked to encode; for information.
+public struct CodecInfo: Codable, Sendable, Equatable {
+  public var name = "blosc-zstd"
+  public var level: Int
+  public var shuffle: Bool
+  public var chunk: String
+}
+
+/// The finished output of one `vol-write`.
+public struct Stage: Codable, Sendable, Equatable {
+  public var stage: String
+  public var collection: String
+  public var created: String
+  public var tool: String
+  public var volumes: UInt64
+  public var rawBytes: UInt64
+  public var storedBytes: UInt64
+  public var codec: CodecInfo
+  public var catalog: FileEntry
+  public var packs: [FileEntry]
+
+  enum CodingKeys: String, CodingKey {
+    case stage, collection, created, tool, volumes, codec, catalog, packs
+    case rawBytes = "raw_bytes"
+    case storedBytes = "stored_bytes"
+  }
+
+  /// All files of the stage.
+  public var files: [FileEntry] { packs + [catalog] }
+
+  /// What makes this unusable, or nil.
+  func defect() -> String? {
+    guard Names.isHexadecimal(stage, count: 32) else { return "'stage' is not an id" }
+    if let defect = Names.defect(ofCollection: collection) {
+      return "the name of its collection is not allowed: \(defect)"
+    }
+    guard catalog.path == Layout.catalog(stage) else {
+      return "'catalog' is not \(Layout.catalog(stage))"
+    }
+    guard !packs.isEmpty else { return "it names no pack" }
+    for (number, pack) in packs.enumerated() where pack.path != Layout.pack(stage, number) {
+      return "pack \(number) is not \(Layout.pack(stage, number))"
+    }
+    guard files.allSatisfy({ Names.isHexadecimal($0.sha256, count: 64) }) else {
+      return "a 'sha256' is not 64 hexadecimal digits"
+    }
+    return nil
+  }
+}
+
+/// `stages/STAGE.json`: a stage before it is committed.
+struct StageRecord: Codable {
+  static let format = "volpipe-stage"
+  static let maximumSize = 16 << 20
+  var datasetID: String
+  var stage: Stage
+
+  enum CodingKeys: String, CodingKey {
+    case format, version
+    case datasetID = "dataset_id"
+  }
+
+  init(datasetID: String, stage: Stage) {
+    self.datasetID = datasetID
+    self.stage = stage
+  }
+
+  init(from decoder: any Decoder) throws {
+    let c = try decoder.container(keyedBy: CodingKeys.self)
+    try checkFormat(c, .format, .version, Self.format, decoder)
+    datasetID = try c.decode(String.self, forKey: .datasetID)
+    stage = try Stage(from: decoder)
+  }
+
+  func encode(to encoder: any Encoder) throws {
+    var c = encoder.container(keyedBy: CodingKeys.self)
+    try c.encode(Self.format, forKey: .format)
+    try c.encode(1, forKey: .version)
+    try c.encode(datasetID, forKey: .datasetID)
+    try stage.encode(to: encoder)
+  }
+}
+
+/// `manifests/N.json`: one snapshot.
+public struct Manifest: Sendable, Equatable {
+  static let format = "volpipe-manifest"
+  static let maximumSize = 64 << 20
+
+  /// The snapshot before.
+  public struct Parent: Codable, Sendable, Equatable {
+    public var snapshot: UInt64
+    public var sha256: String
+  }
+
+  /// Sums over a collection.
+  public struct Totals: Codable, Sendable, Equatable {
+    public var volumes: UInt64 = 0
+    public var rawBytes: UInt64 = 0
+    public var storedBytes: UInt64 = 0
+
+    enum CodingKeys: String, CodingKey {
+      case volumes
+      case rawBytes = "raw_bytes"
+      case storedBytes = "stored_bytes"
+    }
+
+    static func + (a: Self, b: Self) -> Self? {
+      let volumes = a.volumes.addingReportingOverflow(b.volumes)
+      let raw = a.rawBytes.addingReportingOverflow(b.rawBytes)
+      let stored = a.storedBytes.addingReportingOverflow(b.storedBytes)
+      if volumes.overflow || raw.overflow || stored.overflow { return nil }
+      return Self(
+        volumes: volumes.partialValue, rawBytes: raw.partialValue,
+        storedBytes: stored.partialValue)
+    }
+  }
+
+  public var datasetID: String
+  public var snapshot: UInt64
+  public var parent: Parent?
+  public var commitID: String
+  public var created: String
+  public var tool: String
+  public var metadata: [String: JSONValue]
+  public var collections: [String: Totals]
+  public var stages: [Stage]
+
+  /// The sums of `stages` by collection; nil if they overflow.
+  static func totals(of stages: [Stage]) -> [String: Totals]? {
+    var result: [String: Totals] = [:]
+    for stage in stages {
+      let own = Totals(
+        volumes: stage.volumes, rawBytes: stage.rawBytes, storedBytes: stage.storedBytes)
+      guard let sum = result[stage.collection, default: Totals()] + own else { return nil }
+      result[stage.collection] = sum
+    }
+    return result
+  }
+
+  /// What makes this unusable, or nil.
+  func defect(number: UInt64) -> String? {
+    guard snapshot == number else { return "it says that it is snapshot \(snapshot)" }
+    guard number == 1 ? parent == nil : parent?.snapshot == number - 1 else {
+      return "its parent is not the snapshot before"
+    }
+    var seen: Set<String> = []
+    for stage in stages {
+      if let defect = stage.defect() { return "stage '\(stage.stage)': \(defect)" }
+      guard seen.insert(stage.stage).inserted else { return "it names '\(stage.stage)' twice" }
+    }
+    guard Self.totals(of: stages) == collections else {
+      return "the sums in 'collections' are not those of its stages"
+    }
+    return nil
+  }
+}
+
+extension Manifest: Codable {
+  enum CodingKeys: String, CodingKey {
+    case format, version, snapshot, parent, created, tool, metadata, collections, stages, subjects
+    case datasetID = "dataset_id"
+    case commitID = "commit_id"
+  }
+
+  public init(from decoder: any Decoder) throws {
+    let c = try decoder.container(keyedBy: CodingKeys.self)
+    try checkFormat(c, .format, .version, Self.format, decoder)
+    datasetID = try c.decode(String.self, forKey: .datasetID)
+    snapshot = try c.decode(UInt64.self, forKey: .snapshot)
+    parent = try c.decode(Parent?.self, forKey: .parent)
+    commitID = try c.decode(String.self, forKey: .commitID)
+    created = try c.decode(String.self, forKey: .created)
+    tool = try c.decode(String.self, forKey: .tool)
+    metadata = try c.decode([String: JSONValue].self, forKey: .metadata)
+    collections = try c.decode([String: Totals].self, forKey: .collections)
+    stages = try c.decode([Stage].self, forKey: .stages)
+  }
+
+  public func encode(to encoder: any Encoder) throws {
+    var c = encoder.container(keyedBy: CodingKeys.self)
+    try c.encode(Self.format, forKey: .format)
+    try c.encode(1, forKey: .version)
+    try c.encode(datasetID, forKey: .datasetID)
+    try c.encode(snapshot, forKey: .snapshot)
+    try c.encode(parent, forKey: .parent)
+    try c.encode(commitID, forKey: .commitID)
+    try c.encode(created, forKey: .created)
+    try c.encode(tool, forKey: .tool)
+    try c.encode(metadata, forKey: .metadata)
+    try c.encode(collections, forKey: .collections)
+    try c.encode(stages, forKey: .stages)
+    try c.encodeNil(forKey: .subjects)
+  }
+}
+
+/// Throws unless the document says that it is of `format`, version 1.
+private func checkFormat<Key: CodingKey>(
+  _ container: KeyedDecodingContainer<Key>, _ formatKey: Key, _ versionKey: Key, _ format: String,
+  _ decoder: any Decoder
+) throws {
+  let source = decoder.userInfo[JSON.sourceKey] as? String ?? format
+  guard try container.decode(String.self, forKey: formatKey) == format else {
+    throw FormatError(source, "its 'format' is not \(format)")
+  }
+  let version = try container.decode(Int.self, forKey: versionKey)
+  guard version == 1 else {
+    throw FormatError(
+      source, "version \(version) of \(format); this program knows version 1: use a newer volpipe")
+  }
+}

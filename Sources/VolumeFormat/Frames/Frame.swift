@@ -1,0 +1,60 @@
+internal import ByteIO
+
+/// The fixed parts of a frame; see vol-frames(5).
+public enum Frame {
+  /// Bytes of the prelude.
+  public static let preludeSize = 20
+  /// The longest header, in bytes.
+  public static let maximumHeader = 4 << 20
+  /// The longest body, in bytes.
+  public static let maximumBody = 16 << 20
+  /// The most extra frames in a volume.
+  public static let maximumExtras = 65_535
+
+  static let magic: UInt32 = 0x4D52_4656
+  static let version: UInt8 = 1
+
+  enum Kind: UInt8 {
+    case open = 1
+    case data, extra, close, drop, end
+  }
+
+  /// The 20 bytes before a header and a body, checksum included.
+  static func prelude(
+    _ kind: Kind, header: UnsafeRawBufferPointer, body: UnsafeRawBufferPointer
+  ) -> [UInt8] {
+    precondition(header.count <= maximumHeader && body.count <= maximumBody)
+    var bytes: [UInt8] = []
+    bytes.reserveCapacity(preludeSize)
+    bytes.appendLittle(magic)
+    bytes.append(version)
+    bytes.append(kind.rawValue)
+    bytes.appendLittle(UInt16(0))
+    bytes.appendLittle(UInt32(header.count))
+    bytes.appendLittle(UInt32(body.count))
+    var crc = CRC32()
+    bytes.withUnsafeBytes { crc.update($0) }
+    crc.update(header)
+    crc.update(body)
+    bytes.appendLittle(crc.value)
+    return bytes
+  }
+
+  /// Header of a close frame.
+  struct Close: Codable {
+    var voxels: UInt64
+    var crc32: UInt32
+  }
+
+  /// Header of a drop frame.
+  struct Drop: Codable {
+    var reason: String
+  }
+
+  /// Header of an end frame.
+  struct End: Codable {
+    var volumes: UInt64
+    var dropped: UInt64
+    var skipped: UInt64?
+  }
+}

@@ -1,0 +1,102 @@
+public import ByteIO
+
+/// Writes a frame stream, one volume after the other.
+///
+/// Small frames are gathered and written together; data is passed on without being copied.
+/// The calls must come in the order of vol-frames(5): `open`, `extra`, `data`, `extra`, then
+/// `close` or `drop`; and `end` last.
+public final class FrameWriter {
+  private let output: OutputFile
+  private var pending: [UInt8] = []
+  private var volumes: UInt64 = 0
+  private var dropped: UInt64 = 0
+  private var crc = CRC32()
+  /// CRC-32 of the present volume's voxels so far.
+  public var voxelCRC: UInt32 { crc.value }
+  private var expected: UInt64 = 0
+  private var written: UInt64 = 0
+  private var voxelBytes = 1
+
+  /// Writes to `output`.
+  public init(_ output: OutputFile) {
+    self.output = output
+    output.widenPipe()
+  }
+
+  /// Begins a volume.
+  ///
+  /// - Throws: `FormatError` for a header over 4 MiB; `IOFailure`.
+  public func open(_ header: VolumeHeader) throws {
+    let json = try JSON.encode(header)
+    guard json.count <= Frame.maximumHeader else {
+      throw FormatError(header.label, "its header is over 4 MiB as JSON")
+    }
+    crc = CRC32()
+    expected = header.byteCount
+    voxelBytes = header.voxelBytes
+    written = 0
+    try frame(.open, header: json)
+  }
+
+  /// Passes on source bytes that are not voxels; at most 16 MiB.
+  public func extra(_ bytes: UnsafeRawBufferPointer) throws {
+    if bytes.isEmpty { return }
+    try frame(.extra, body: bytes)
+  }
+
+  /// Passes on voxels, in pieces of at most 1 MiB.
+  public func data(_ bytes: UnsafeRawBufferPointer) throws {
+    var offset = 0
+    while offset < bytes.count {
+      let end = min(bytes.count, offset + (1 << 20))
+      let piece = UnsafeRawBufferPointer(rebasing: bytes[offset..<end])
+      crc.update(piece)
+      try frame(.data, body: piece)
+      offset = end
+    }
+    written += UInt64(bytes.count)
+  }
+
+  /// Ends a volume whose voxels are all there.
+  public func close() throws {
+    precondition(written == expected, "a volume's voxels do not add up to its shape")
+    let voxels = written / UInt64(voxelBytes)
+    try frame(.close, header: try JSON.encode(Frame.Close(voxels: voxels, crc32: crc.value)))
+    volumes += 1
+  }
+
+  /// Takes a volume back.
+  public func drop(reason: String) throws {
+    try frame(.drop, header: try JSON.encode(Frame.Drop(reason: String(reason.prefix(4096)))))
+    dropped += 1
+  }
+
+  /// Ends the stream. `skipped` counts sources given up before they were opened.
+  public func end(skipped: UInt64 = 0) throws {
+    let end = Frame.End(volumes: volumes, dropped: dropped, skipped: skipped)
+    try frame(.end, header: try JSON.encode(end))
+    try flush()
+    volumes = 0
+    dropped = 0
+  }
+
+  private func frame(
+    _ kind: Frame.Kind, header: [UInt8] = [], body: UnsafeRawBufferPointer = .init(start: nil, count: 0)
+  ) throws {
+    let prelude = header.withUnsafeBytes { Frame.prelude(kind, header: $0, body: body) }
+    pending += prelude
+    pending += header
+    if body.count >= 1 << 16 {
+      try pending.withUnsafeBytes { try output.write($0, body) }
+      pending.removeAll(keepingCapacity: true)
+    } else {
+      pending += body
+      if pending.count >= 1 << 17 { try flush() }
+    }
+  }
+
+  private func flush() throws {
+    try pending.withUnsafeBytes { try output.write($0) }
+    pending.removeAll(keepingCapacity: true)
+  }
+}

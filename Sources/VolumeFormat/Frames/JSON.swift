@@ -1,0 +1,111 @@
+internal import FoundationEssentials
+
+/// Any JSON value, for keys that volpipe passes on without knowing them.
+public enum JSONValue: Codable, Sendable, Equatable {
+  case string(String)
+  case integer(Int64)
+  case unsigned(UInt64)
+  case number(Double)
+  case boolean(Bool)
+  case array([JSONValue])
+  case object([String: JSONValue])
+  case null
+
+  /// Decodes whatever comes.
+  public init(from decoder: any Decoder) throws {
+    let container = try decoder.singleValueContainer()
+    if let value = try? container.decode(String.self) {
+      self = .string(value)
+    } else if container.decodeNil() {
+      self = .null
+    } else if let value = try? container.decode(Bool.self) {
+      self = .boolean(value)
+    } else if let value = try? container.decode(Int64.self) {
+      self = .integer(value)
+    } else if let value = try? container.decode(UInt64.self) {
+      self = .unsigned(value)
+    } else if let value = try? container.decode(Double.self) {
+      self = .number(value)
+    } else if let value = try? container.decode([JSONValue].self) {
+      self = .array(value)
+    } else {
+      self = .object(try container.decode([String: JSONValue].self))
+    }
+  }
+
+  /// Encodes the value.
+  public func encode(to encoder: any Encoder) throws {
+    var container = encoder.singleValueContainer()
+    switch self {
+    case .string(let value): try container.encode(value)
+    case .integer(let value): try container.encode(value)
+    case .unsigned(let value): try container.encode(value)
+    case .number(let value): try container.encode(value)
+    case .boolean(let value): try container.encode(value)
+    case .array(let value): try container.encode(value)
+    case .object(let value): try container.encode(value)
+    case .null: try container.encodeNil()
+    }
+  }
+}
+
+/// A key of a JSON object, known or not.
+public struct JSONKey: CodingKey {
+  public let stringValue: String
+  public var intValue: Int? { nil }
+  public init(stringValue: String) { self.stringValue = stringValue }
+  public init?(intValue: Int) { nil }
+}
+
+/// The one way in which volpipe reads and writes JSON.
+public enum JSON {
+  /// Under this key decoders find the name of the source, for their messages.
+  static let sourceKey = CodingUserInfoKey(rawValue: "source").unsafelyUnwrapped
+
+  /// Encodes with keys sorted, on one line unless `pretty`.
+  ///
+  /// Numbers that JSON lacks become the strings `NaN`, `Infinity` and `-Infinity`, as in Zarr v3.
+  public static func encode(_ value: some Encodable, pretty: Bool = false) throws -> [UInt8] {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+    if pretty { encoder.outputFormatting.insert(.prettyPrinted) }
+    encoder.nonConformingFloatEncodingStrategy = .convertToString(
+      positiveInfinity: "Infinity", negativeInfinity: "-Infinity", nan: "NaN")
+    return [UInt8](try encoder.encode(value))
+  }
+
+  /// Decodes; errors name the key at fault, without the library's wording around it.
+  public static func decode<T: Decodable>(
+    _ type: T.Type, from bytes: [UInt8], in source: String, at offset: UInt64? = nil
+  ) throws(FormatError) -> T {
+    let decoder = JSONDecoder()
+    decoder.userInfo[sourceKey] = source
+    decoder.nonConformingFloatDecodingStrategy = .convertFromString(
+      positiveInfinity: "Infinity", negativeInfinity: "-Infinity", nan: "NaN")
+    do {
+      return try decoder.decode(type, from: Data(bytes))
+    } catch let error as DecodingError {
+      throw FormatError(source, at: offset, explain(error))
+    } catch let error as FormatError {
+      throw error
+    } catch {
+      throw FormatError(source, at: offset, "not JSON")
+    }
+  }
+
+  private static func explain(_ error: DecodingError) -> String {
+    func key(_ path: [any CodingKey]) -> String {
+      path.map { $0.intValue.map(String.init) ?? $0.stringValue }.joined(separator: ".")
+    }
+    switch error {
+    case .keyNotFound(let missing, let context):
+      return "no '\(key(context.codingPath + [missing]))' in the JSON object"
+    case .typeMismatch(_, let context), .valueNotFound(_, let context):
+      return "'\(key(context.codingPath))' has a value of the wrong type"
+    case .dataCorrupted(let context) where !context.codingPath.isEmpty:
+      return "'\(key(context.codingPath))' has a value that is not allowed"
+    default:
+      return "not valid JSON"
+    }
+  }
+}

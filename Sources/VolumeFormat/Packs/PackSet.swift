@@ -1,0 +1,55 @@
+/// The packs of one stage: extents go into the last; a new one begins when it is large enough.
+final class PackSet {
+  private let stage: String
+  private let pathOfPack: (Int) -> String
+  private let packSize: UInt64
+  private var current: SealedFile?
+  private var currentNumber = -1
+  private(set) var seals: [FileSeal] = []
+  /// All files made so far, for one who has to remove them.
+  private(set) var paths: [String] = []
+
+  init(stage: String, packSize: UInt64, pathOfPack: @escaping (Int) -> String) {
+    self.stage = stage
+    self.packSize = packSize
+    self.pathOfPack = pathOfPack
+  }
+
+  /// Number of the pack that the present volume goes into.
+  var number: Int { currentNumber }
+
+  /// Where in it the next extent begins.
+  var offset: UInt64 { current?.size ?? 0 }
+
+  /// Begins a volume: its extents will lie in one pack.
+  func beginVolume() throws {
+    if let pack = current, pack.size >= packSize {
+      seals.append(try pack.seal())
+      current = nil
+    }
+    if current == nil {
+      currentNumber += 1
+      let path = pathOfPack(currentNumber)
+      let pack = try SealedFile(
+        creating: path, magic: FileHeader.pack, stage: stage, number: currentNumber)
+      paths.append(path)
+      current = pack
+    }
+    current?.mark()
+  }
+
+  /// Appends to the present pack.
+  func append(_ bytes: [UInt8]) throws {
+    guard let current else { preconditionFailure("no volume was begun") }
+    try current.append(bytes)
+  }
+
+  /// Takes back all extents of the present volume.
+  func dropVolume() throws { try current?.rollBack() }
+
+  /// Flushes and closes the last pack.
+  func finish() throws {
+    if let pack = current { seals.append(try pack.seal()) }
+    current = nil
+  }
+}

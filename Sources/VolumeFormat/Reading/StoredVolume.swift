@@ -1,0 +1,113 @@
+internal import ByteIO
+
+/// One volume's place in the packs and its chunks, ready to be decoded by several threads.
+final class StoredVolume: @unchecked Sendable {
+  let record: CatalogRecord
+  let header: VolumeHeader
+  let grid: ChunkGrid
+  private let pack: InputFile
+  private let index: ShardIndex
+
+  /// Opens a volume: checks its record against its pack, and the shard's index.
+  init(_ record: CatalogRecord, header: VolumeHeader, pack: InputFile, packBytes: UInt64) throws {
+    func damaged(_ reason: String) -> FormatError {
+      FormatError(pack.path, at: record.shardOffset, "volume '\(record.obsID)': \(reason)")
+    }
+    self.record = record
+    self.header = header
+    self.pack = pack
+    guard
+      let grid = ChunkGrid(
+        shape: header.shape, chunk: record.chunk, voxelBytes: header.voxelBytes)
+    else { throw damaged("its chunks are too large or too many") }
+    self.grid = grid
+    let indexSize = ShardIndex.size(chunks: grid.chunkCount)
+    guard record.shardOffset >= UInt64(FileHeader.size), record.shardOffset <= packBytes,
+      record.shardLength <= packBytes - record.shardOffset,
+      record.shardLength >= UInt64(indexSize)
+    else { throw damaged("its shard lies outside of the pack") }
+    var bytes = [UInt8](repeating: 0, count: indexSize)
+    let place = record.shardOffset + record.shardLength - UInt64(indexSize)
+    let taken = try bytes.withUnsafeMutableBytes { try pack.read(at: place, into: $0) }
+    guard taken == indexSize else { throw damaged("its shard is cut off") }
+    // What zstd may need at most for a chunk that does not compress.
+    let maximum = grid.chunkBytes + grid.chunkBytes / 128 + 1024
+    do {
+      index = try bytes.withUnsafeBytes {
+        try ShardIndex(
+          $0, chunks: grid.chunkCount, shardLength: record.shardLength,
+          maximumChunk: UInt64(maximum))
+      }
+    } catch let defect as ShardDefect {
+      throw damaged(defect.reason)
+    }
+  }
+
+  /// The bytes of an extra.
+  func extra(_ extra: CatalogRecord.Extra) throws -> [UInt8] {
+    switch extra.place {
+    case .held(let bytes): return bytes
+    case .blob(let offset, let length):
+      var stored = [UInt8](repeating: 0, count: Int(length))
+      let taken = try stored.withUnsafeMutableBytes { try pack.read(at: offset, into: $0) }
+      guard taken == stored.count,
+        let bytes = stored.withUnsafeBytes({ Zstandard.decompress($0, size: extra.count) })
+      else {
+        throw FormatError(
+          pack.path, at: offset, "volume '\(record.obsID)': the bytes kept beside it are damaged")
+      }
+      return bytes
+    }
+  }
+
+  /// Decodes some chunks of a slab into it.
+  func decode(_ range: Range<Int>, of slab: Slab, with worker: DecodeWorker) throws {
+    let first = slab.region.chunks.lowerBound
+    let places = range.map { index[first + $0] }
+    let stored = places.compactMap { $0 }
+    let hull = (stored.map(\.lowerBound).min() ?? 0)..<(stored.map(\.upperBound).max() ?? 0)
+    // Chunks of a job mostly lie one after the other, and then one read fetches them all.
+    let together = hull.count <= 2 * stored.reduce(0) { $0 + $1.count }
+    let all = together ? try read(hull, into: worker.encoded) : .init(start: nil, count: 0)
+    let size = grid.chunkBytes
+    let chunk = UnsafeMutableRawBufferPointer(start: worker.chunk.room(size), count: size)
+    for (local, place) in zip(range, places) {
+      var encoded = UnsafeRawBufferPointer(start: nil, count: 0)
+      if let place, together {
+        let start = Int(place.lowerBound - hull.lowerBound)
+        encoded = UnsafeRawBufferPointer(rebasing: all[start..<start + place.count])
+      } else if let place {
+        encoded = try read(place, into: worker.encoded)
+      }
+      let defect =
+        place != nil && encoded.isEmpty
+        ? "it has no bytes"
+        : worker.codec.decode(encoded, valueSize: header.dtype.size, into: chunk)
+      if let defect {
+        throw FormatError(
+          pack.path, at: record.shardOffset + (place?.lowerBound ?? 0),
+          "volume '\(record.obsID)', chunk \(first + local): \(defect)")
+      }
+      try slab.putChunk(local, from: UnsafeRawBufferPointer(chunk))
+    }
+  }
+
+  private func read(
+    _ place: Range<UInt64>, into buffer: ScratchBuffer
+  ) throws -> UnsafeRawBufferPointer {
+    let target = UnsafeMutableRawBufferPointer(
+      start: buffer.room(place.count), count: place.count)
+    let offset = record.shardOffset + place.lowerBound
+    guard try pack.read(at: offset, into: target) == place.count else {
+      throw FormatError(pack.path, at: offset, "volume '\(record.obsID)': the pack is cut off")
+    }
+    return UnsafeRawBufferPointer(target)
+  }
+}
+
+/// What one decoding thread needs.
+final class DecodeWorker {
+  let codec = ChunkCodec()
+  let encoded = ScratchBuffer()
+  let chunk = ScratchBuffer()
+}

@@ -1,0 +1,30 @@
+/// How a stage is to be written.
+public struct StageOptions: Sendable {
+  /// The chunk shape asked for.
+  public var chunk = ChunkShape.automatic
+  /// Zstandard level, 1 to 19.
+  public var level = 1
+  /// Whether bytes are shuffled before compression.
+  public var shuffle = true
+  /// Threads that compress. The output does not depend on it.
+  public var jobs = 1
+  /// A pack of this size or more is not added to.
+  public var packSize: UInt64 = 4 << 30
+  /// Makes the ids; by default `NameTemplate.defaultObsID`.
+  public var obsID: NameTemplate?
+  /// Program and version, for the stage record.
+  public var tool = "volpipe"
+
+  /// The defaults.
+  public init() {}
+}
+
+/// What became of a stream.
+public struct StageSummary: Sendable {
+  /// The finished stage; nil if the stream held no volume.
+  public var stage: Stage?
+  /// Volumes that the producer took back.
+  public var dropped: UInt64 = 0
+  /// Sources that the producer gave up before they began.
+  public var skipped: UInt64 = 0
+}

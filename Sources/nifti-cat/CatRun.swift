@@ -1,0 +1,107 @@
+import NIfTI
+import ToolSupport
+import VolumeFormat
+
+/// One run over all files: events in, frames out, and what is to be said of them.
+struct CatRun {
+  let options: NiftiCat
+  let subjects: SubjectRule?
+  let writer: FrameWriter
+  let progress: Progress
+
+  private var source: SourcePath?
+  private var isOpen = false
+  private var bytes: UInt64 = 0
+  private var read = 0
+  private var warned = 0
+  private var refused: UInt64 = 0
+  private var skipped: UInt64 = 0
+
+  init(options: NiftiCat, subjects: SubjectRule?, writer: FrameWriter, progress: Progress) {
+    self.options = options
+    self.subjects = subjects
+    self.writer = writer
+    self.progress = progress
+  }
+
+  /// Passes everything on; the end frame comes last.
+  mutating func pass(_ ahead: ReadAhead) throws -> ExitStatus {
+    while let event = ahead.next() {
+      switch event {
+      case .open(let source, let header):
+        do {
+          try open(source, header)
+        } catch let error as NIfTIError {
+          try refuse(error)
+        }
+      case .extra(let bytes): if isOpen { try bytes.withUnsafeBytes { try writer.extra($0) } }
+      case .data(let block):
+        if isOpen { try writer.data(block.bytes) }
+        ahead.recycle(block)
+      case .close(let quirks): if isOpen { try close(quirks) }
+      case .failure(let error): try refuse(error)
+      }
+    }
+    try writer.end(skipped: skipped)
+    if refused > 0 || options.verbose {
+      tell("\(read) volumes read, \(warned) with warnings, \(refused) refused")
+    }
+    return refused > 0 ? .partial : .done
+  }
+
+  private mutating func open(_ source: SourcePath, _ header: VolumeHeader) throws {
+    self.source = source
+    var header = header
+    header.obsSubjectID =
+      try subjects?.subject(of: source) ?? SubjectRule.standard(source.name)
+    for item in options.attributes {
+      header.attributes = (header.attributes ?? [:])
+        .merging([item.key: .string(item.value)]) { $1 }
+    }
+    if options.strict, let quirk = header.quirks?.first {
+      throw NIfTIError(source.header, "\(quirk) (an error under --strict)")
+    }
+    warn(header.quirks ?? [])
+    if options.verbose { tell("reading '\(source.header)'") }
+    try writer.open(header)
+    bytes = header.byteCount
+    isOpen = true
+  }
+
+  private mutating func close(_ quirks: [String]) throws {
+    if options.strict, let quirk = quirks.first, let source {
+      try refuse(NIfTIError(source.header, "\(quirk) (an error under --strict)"))
+      return
+    }
+    warn(quirks)
+    try writer.close()
+    isOpen = false
+    read += 1
+    progress.add(volumes: 1, bytes: bytes, work: progress.isActive ? source?.size ?? 0 : 0)
+  }
+
+  /// Reports a bad file and takes its volume back; throws unless the run is to go on.
+  private mutating func refuse(_ error: any Error) throws {
+    guard options.keepGoing else { throw error }
+    let reason = explain(error).message
+    tell(reason)
+    if isOpen {
+      try writer.drop(reason: reason)
+    } else {
+      skipped += 1
+    }
+    isOpen = false
+    refused += 1
+  }
+
+  private mutating func warn(_ quirks: [String]) {
+    if !quirks.isEmpty { warned += 1 }
+    guard !options.quiet, let source else { return }
+    for quirk in quirks { tell("warning: '\(source.header)': \(quirk)") }
+  }
+
+  private func tell(_ message: String) {
+    progress.clear()
+    NiftiCat.warn(message)
+  }
+}

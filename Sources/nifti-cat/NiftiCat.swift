@@ -1,0 +1,104 @@
+import ArgumentParser
+import ByteIO
+import NIfTI
+import ToolSupport
+import VolumeFormat
+
+@main
+struct NiftiCat: Tool {
+  static let configuration = CommandConfiguration(
+    commandName: "nifti-cat",
+    abstract: "Write NIfTI files as a stream of volumes.",
+    discussion: """
+      Reads files, and folders all the way down, and writes their volumes to standard output as \
+      frames. Voxels are passed on as stored: not scaled, not reoriented.
+      """,
+    version: volpipeVersion)
+
+  @Option(
+    name: [.customShort("T"), .customLong("files-from")],
+    help: ArgumentHelp("Read paths from FILE, one a line; - for standard input.", valueName: "file"))
+  var filesFrom: String?
+
+  @Flag(name: [.customShort("0"), .customLong("null")], help: "Paths in FILE end in NUL.")
+  var null = false
+
+  @OptionGroup var jobs: JobsOption
+
+  @Flag(name: .shortAndLong, help: "Report a bad file, go on with the next, and exit 1.")
+  var keepGoing = false
+
+  @Option(
+    name: .customLong("attr"),
+    help: ArgumentHelp("Give every volume an attribute; repeatable.", valueName: "key=value"))
+  var attributes: [KeyValue] = []
+
+  @Option(
+    help: ArgumentHelp(
+      "Take the subject from group 1 of REGEX in the path (default: sub-XX, or the name).",
+      valueName: "regex"))
+  var subjectFrom: String?
+
+  @Flag(help: "Refuse a file at which a warning would be due.")
+  var strict = false
+
+  @Flag(name: .shortAndLong, help: "Show no progress and no warnings.")
+  var quiet = false
+
+  @Flag(name: .shortAndLong, help: "Name each file as it is read.")
+  var verbose = false
+
+  @Argument(help: "Files and folders; - reads one file from standard input.")
+  var path: [String] = []
+
+  func validate() throws {
+    guard !path.isEmpty || filesFrom != nil else {
+      throw ValidationError("no file, folder or --files-from is given")
+    }
+    guard path.allSatisfy({ !$0.isEmpty }) else { throw ValidationError("a path is empty") }
+    guard path.count(where: { $0 == "-" }) + (filesFrom == "-" ? 1 : 0) <= 1 else {
+      throw ValidationError("standard input can be read once only")
+    }
+    if let subjectFrom { _ = try SubjectRule(subjectFrom) }
+  }
+
+  func execute() throws -> ExitStatus {
+    let output = try binaryOutput()
+    let list = try filesFrom.map { name in
+      PathList(
+        name == "-" ? InputFile(borrowing: 0, name: "standard input") : try InputFile(name),
+        nulSeparated: null)
+    }
+    let progress = Progress(quiet: quiet)
+    if progress.isActive, filesFrom == nil { progress.expect(totalSize()) }
+    let sources = SourceList(path, list: list)
+    var run = CatRun(
+      options: self, subjects: try subjectFrom.map(SubjectRule.init),
+      writer: FrameWriter(output), progress: progress)
+    let ahead = ReadAhead(jobs: jobs.count) { try sources.next() }
+    let status: ExitStatus
+    do {
+      status = try run.pass(ahead)
+    } catch {
+      progress.clear()
+      // Threads that still read have nothing to finish: the process ends here.
+      throw error
+    }
+    try output.close()
+    progress.finish()
+    return status
+  }
+
+  private func totalSize() -> UInt64 {
+    let sources = SourceList(path.filter { $0 != "-" }, list: nil)
+    var sum: UInt64 = 0
+    while true {
+      do {
+        guard let source = try sources.next() else { return sum }
+        sum += source.size
+      } catch {}  // It will be reported when its turn comes.
+    }
+  }
+
+  static func main() { start() }
+}

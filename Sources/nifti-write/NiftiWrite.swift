@@ -1,0 +1,106 @@
+import ArgumentParser
+import ByteIO
+import NIfTI
+import ToolSupport
+import VolumeFormat
+
+@main
+struct NiftiWrite: Tool {
+  static let configuration = CommandConfiguration(
+    commandName: "nifti-write",
+    abstract: "Write a stream of volumes as NIfTI files.",
+    discussion: """
+      A volume that came from a NIfTI file becomes that file again, byte for byte, uncompressed.
+      """,
+    version: volpipeVersion)
+
+  @Option(
+    name: .shortAndLong,
+    help: ArgumentHelp(
+      "Write into DIR, made if need be; - writes one volume to standard output.",
+      valueName: "dir"))
+  var output: String
+
+  @Option(
+    help: ArgumentHelp(
+      "Name files after {name}, {obs_id}, {subject} and {collection}.", valueName: "template"))
+  var name = "{name}"
+
+  @Option(
+    name: [.customShort("z"), .customLong("gzip")],
+    help: ArgumentHelp("Compress with gzip at LEVEL, 1 to 9.", valueName: "level"))
+  var gzip: Int?
+
+  @Flag(name: .shortAndLong, help: "Replace files that exist.")
+  var force = false
+
+  @Flag(name: .shortAndLong, help: "Show no progress.")
+  var quiet = false
+
+  private var template: NameTemplate? { NameTemplate(name, fields: NameTemplate.Field.allCases) }
+
+  func validate() throws {
+    guard template != nil, !name.isEmpty else {
+      throw ValidationError("--name knows {name}, {obs_id}, {subject} and {collection} only")
+    }
+    if let gzip, !(1...9).contains(gzip) { throw ValidationError("--gzip takes 1 to 9") }
+    if output.isEmpty { throw ValidationError("--output is empty") }
+  }
+
+  func execute() throws -> ExitStatus {
+    let input = try binaryInput()
+    if output == "-" { _ = try binaryOutput() } else { try Publishing.makeDirectories(output) }
+    guard let template else { throw ToolFailure(.usage, "--name is no template") }
+    let writer = NIfTIWriter(
+      .init(
+        folder: output == "-" ? nil : output, name: template, gzip: gzip, replaces: force))
+    let progress = Progress(quiet: quiet)
+    let reader = FrameReader(input)
+    let lost: UInt64
+    do {
+      lost = try pass(reader, to: writer, progress)
+    } catch {
+      writer.drop()
+      progress.clear()
+      throw error
+    }
+    progress.finish()
+    guard lost > 0 else { return .done }
+    Self.warn("the producer gave up \(lost) volumes")
+    return .partial
+  }
+
+  /// Writes all volumes; returns how many the producer gave up.
+  private func pass(
+    _ reader: FrameReader, to writer: NIfTIWriter, _ progress: Progress
+  ) throws -> UInt64 {
+    let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 64)
+    defer { buffer.deallocate() }
+    var lost: UInt64 = 0
+    var bytes: UInt64 = 0
+    while let event = try reader.next() {
+      switch event {
+      case .open(let header):
+        bytes = header.byteCount
+        try writer.open(header)
+      case .extra(let afterVoxels):
+        try writer.extra(try reader.readWholeBody(), afterVoxels: afterVoxels)
+      case .data:
+        while reader.bodyRemaining > 0 {
+          let count = try reader.readBody(into: buffer)
+          try writer.data(UnsafeMutableRawBufferPointer(rebasing: buffer[..<count]))
+        }
+      case .close:
+        try writer.close()
+        progress.add(volumes: 1, bytes: bytes)
+      case .drop:
+        writer.drop()
+        lost += 1
+      case .end(let skipped): lost += skipped
+      }
+    }
+    return lost
+  }
+
+  static func main() { start() }
+}

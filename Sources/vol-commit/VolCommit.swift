@@ -1,0 +1,68 @@
+import ArgumentParser
+import ByteIO
+import ToolSupport
+import VolumeFormat
+
+@main
+struct VolCommit: Tool {
+  static let configuration = CommandConfiguration(
+    commandName: "vol-commit",
+    abstract: "Make staged volumes visible, all at once.",
+    discussion: """
+      Commits the finished stages of DATASET, or those named, as one new snapshot and prints its \
+      number.
+      """,
+    version: volpipeVersion)
+
+  @Option(
+    help: ArgumentHelp("Add text to the snapshot's metadata; repeatable.", valueName: "key=value"))
+  var meta: [KeyValue] = []
+
+  @Option(
+    help: ArgumentHelp(
+      "Take the snapshot's metadata from a JSON object in FILE, - for standard input.",
+      valueName: "file"))
+  var metaJson: String?
+
+  @Flag(name: .shortAndLong, help: "Print no warnings.")
+  var quiet = false
+
+  @Argument(help: "The dataset's directory.")
+  var dataset: String
+
+  @Argument(help: "Stages to commit (default: all that are finished).")
+  var stages: [String] = []
+
+  func execute() throws -> ExitStatus {
+    var metadata = try metaJson.map(readObject) ?? [:]
+    for item in meta { metadata[item.key] = .string(item.value) }
+    let committer = Committer(try Dataset(opening: dataset), tool: Self.nameAndVersion)
+    let manifest = try committer.commit(stages, metadata: metadata)
+    let output = LineWriter()
+    try output.line(String(manifest.snapshot))
+    try output.finish()
+    return .done
+  }
+
+  private func readObject(_ path: String) throws -> [String: JSONValue] {
+    let name = path == "-" ? "standard input" : path
+    let file = path == "-" ? InputFile(borrowing: 0, name: name) : try InputFile(path)
+    var bytes = [UInt8](repeating: 0, count: (16 << 20) + 1)
+    var count = 0
+    while count < bytes.count {
+      let more = try bytes.withUnsafeMutableBytes {
+        try file.read(into: UnsafeMutableRawBufferPointer(rebasing: $0[count...]))
+      }
+      if more == 0 { break }
+      count += more
+    }
+    guard count < bytes.count else { throw FormatError(name, "metadata of over 16 MiB") }
+    let value = try JSON.decode(JSONValue.self, from: Array(bytes[..<count]), in: name)
+    guard case .object(let object) = value else {
+      throw FormatError(name, "the metadata is not a JSON object")
+    }
+    return object
+  }
+
+  static func main() { start() }
+}

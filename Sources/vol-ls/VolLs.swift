@@ -1,0 +1,177 @@
+import ArgumentParser
+import ByteIO
+import ToolSupport
+import VolumeFormat
+
+@main
+struct VolLs: Tool {
+  static let configuration = CommandConfiguration(
+    commandName: "vol-ls",
+    abstract: "List what a dataset or a stream of volumes holds.",
+    discussion: """
+      Lists collections; with COLLECTION, its volumes; with - for DATASET, the volumes of a stream \
+      of frames on standard input, which is checked whole.
+      """,
+    version: volpipeVersion)
+
+  @Flag(help: "Write JSON, one object a line.")
+  var json = false
+
+  @Flag(help: "Write fields separated by tabs, a line of names first.")
+  var tsv = false
+
+  @Flag(help: "List the snapshots.")
+  var snapshots = false
+
+  @Flag(help: "List finished stages that are not committed.")
+  var staged = false
+
+  @Flag(help: "Write the manifest as it is.")
+  var manifest = false
+
+  @Flag(help: "Write digests of all files, for sha256sum -c run in the dataset.")
+  var sha256 = false
+
+  @Argument(
+    help: ArgumentHelp(
+      "The dataset, and a snapshot if not the last; - for a stream.", valueName: "dataset[@n]"))
+  var dataset: DatasetArgument
+
+  @Argument(help: "The collection whose volumes to list.")
+  var collection: String?
+
+  func validate() throws {
+    if json && tsv { throw ValidationError("--json and --tsv exclude each other") }
+    let kinds = [snapshots, staged, manifest, sha256].count { $0 }
+    if kinds > 1 {
+      throw ValidationError("--snapshots, --staged, --manifest and --sha256 exclude each other")
+    }
+    if kinds > 0, collection != nil || dataset.path == "-" {
+      throw ValidationError("this option lists a whole dataset, no collection and no stream")
+    }
+    if dataset.path == "-", collection != nil {
+      throw ValidationError("a stream has no collections")
+    }
+    if manifest || sha256, json || tsv {
+      throw ValidationError("--manifest and --sha256 have a form of their own")
+    }
+    if snapshots || staged, dataset.snapshot != nil {
+      throw ValidationError("this option is not about one snapshot")
+    }
+  }
+
+  private var style: Listing.Style { json ? .json : tsv ? .tsv : .table }
+
+  func execute() throws -> ExitStatus {
+    let output = LineWriter()
+    var status = ExitStatus.done
+    if dataset.path == "-" {
+      status = try listStream(output)
+    } else if snapshots {
+      try listSnapshots(output)
+    } else if staged {
+      try listStaged(output)
+    } else if manifest {
+      let snapshot = try dataset.openSnapshot()
+      let bytes = try snapshot.dataset.manifestBytes(snapshot.manifest.snapshot)
+      try output.bytes(bytes ?? [])
+    } else if sha256 {
+      for stage in try dataset.openSnapshot().manifest.stages {
+        for file in stage.files { try output.line("\(file.sha256)  \(file.path)") }
+      }
+    } else if let collection {
+      try listVolumes(of: collection, output)
+    } else {
+      try listCollections(output)
+    }
+    try output.finish()
+    return status
+  }
+
+  // MARK: What is listed
+
+  private func listCollections(_ output: LineWriter) throws {
+    var listing = Listing(
+      ["collection", "volumes", "raw_bytes", "stored_bytes", "ratio"], style, output)
+    for (name, totals) in try dataset.openSnapshot().manifest.collections.sorted(by: { $0.key < $1.key }) {
+      try listing.add([
+        .text(name), .count(totals.volumes), .bytes(totals.rawBytes), .bytes(totals.storedBytes),
+        .real(Double(totals.rawBytes) / Double(max(1, totals.storedBytes)), digits: 2),
+      ])
+    }
+    try listing.finish()
+  }
+
+  private func listVolumes(of collection: String, _ output: LineWriter) throws {
+    let snapshot = try dataset.openSnapshot()
+    try snapshot.requireCollection(collection)
+    var listing = Listing(VolumeRow.names, style, output)
+    try snapshot.forEachVolume(collection: collection) { stage, record in
+      let header = try record.header(in: stage.catalog.path)
+      if json {
+        try output.bytes(try VolumeRow.json(header, record))
+      } else {
+        try listing.add(VolumeRow.cells(header, record))
+      }
+      return true
+    }
+    try listing.finish()
+  }
+
+  private func listSnapshots(_ output: LineWriter) throws {
+    let dataset = try dataset.open()
+    var listing = Listing(["snapshot", "created", "volumes", "metadata"], style, output)
+    for number in try dataset.snapshotNumbers() {
+      guard let manifest = try dataset.manifest(number) else { continue }
+      try listing.add([
+        .count(number), .text(manifest.created),
+        .count(manifest.collections.values.reduce(0) { $0 + $1.volumes }),
+        .json(.object(manifest.metadata)),
+      ])
+    }
+    try listing.finish()
+  }
+
+  private func listStaged(_ output: LineWriter) throws {
+    let dataset = try dataset.open()
+    var listing = Listing(
+      ["stage", "collection", "volumes", "raw_bytes", "stored_bytes", "created"], style, output)
+    for stage in try dataset.pendingStages(besides: try dataset.manifest()) {
+      try listing.add([
+        .text(stage.stage), .text(stage.collection), .count(stage.volumes), .bytes(stage.rawBytes),
+        .bytes(stage.storedBytes), .text(stage.created),
+      ])
+    }
+    try listing.finish()
+  }
+
+  private func listStream(_ output: LineWriter) throws -> ExitStatus {
+    let reader = FrameReader(try binaryInput())
+    var listing = Listing(VolumeRow.streamNames, style, output)
+    var current: VolumeHeader?
+    var lost: UInt64 = 0
+    while let event = try reader.next() {
+      switch event {
+      case .open(let header): current = header
+      case .close:
+        guard let header = current else { continue }
+        if json {
+          try output.bytes(try JSON.encode(header) + [0x0A])
+        } else {
+          try listing.add(VolumeRow.streamCells(header))
+        }
+      case .drop(let reason):
+        lost += 1
+        Self.warn("volume '\(current?.label ?? "")' was dropped: \(reason)")
+      case .end(let skipped): lost += skipped
+      case .data, .extra: break
+      }
+    }
+    try listing.finish()
+    guard lost > 0 else { return .done }
+    Self.warn("the producer gave up \(lost) volumes")
+    return .partial
+  }
+
+  static func main() { start() }
+}

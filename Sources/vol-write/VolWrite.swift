@@ -1,0 +1,107 @@
+import ArgumentParser
+import ByteIO
+import ToolSupport
+import VolumeFormat
+
+@main
+struct VolWrite: Tool {
+  static let configuration = CommandConfiguration(
+    commandName: "vol-write",
+    abstract: "Stage a stream of volumes as a collection of a dataset.",
+    discussion: """
+      Reads frames from standard input, writes packs and a catalog below DATASET, and prints the \
+      id of the stage. Nothing is visible until vol-commit.
+      """,
+    version: volpipeVersion)
+
+  @Option(
+    name: .shortAndLong,
+    help: ArgumentHelp(
+      "Chunk shape: X,Y,Z[,T], isotropic, axial, coronal, sagittal or auto.", valueName: "shape"))
+  var chunk = ChunkShape.automatic
+
+  @Option(
+    name: .shortAndLong, help: ArgumentHelp("Zstandard level, 1 to 19.", valueName: "level"))
+  var level = 1
+
+  @Flag(name: .customLong("no-shuffle"), help: "Do not shuffle bytes before compression.")
+  var noShuffle = false
+
+  @OptionGroup var jobs: JobsOption
+
+  @Option(
+    help: ArgumentHelp(
+      "Begin a new pack after SIZE bytes; K, M and G are powers of 1024.", valueName: "size"))
+  var packSize = ByteSize(bytes: 4 << 30)
+
+  @Option(
+    help: ArgumentHelp(
+      "Make ids from {name}, {subject} and {collection} (default: {name}, and _COLLECTION unless "
+        + "it ends so).", valueName: "template"))
+  var obsID: String?
+
+  @Flag(name: .shortAndLong, help: "Show no progress.")
+  var quiet = false
+
+  @Argument(help: "The dataset's directory, made if need be.")
+  var dataset: String
+
+  @Argument(help: "The collection that the volumes belong to.")
+  var collection: String
+
+  func validate() throws {
+    guard (1...19).contains(level) else { throw ValidationError("--level takes 1 to 19") }
+    guard obsID == nil || template != nil else {
+      throw ValidationError("--obs-id knows {name}, {subject} and {collection} only")
+    }
+    if let defect = Names.defect(ofCollection: collection) {
+      throw ValidationError("'\(collection)' cannot name a collection: \(defect)")
+    }
+  }
+
+  private var template: NameTemplate? {
+    obsID.flatMap { NameTemplate($0, fields: [.name, .subject, .collection]) }
+  }
+
+  func execute() throws -> ExitStatus {
+    let input = try binaryInput()
+    var options = StageOptions()
+    options.chunk = chunk
+    options.level = level
+    options.shuffle = !noShuffle
+    options.jobs = jobs.count
+    options.packSize = packSize.bytes
+    options.obsID = template
+    options.tool = Self.nameAndVersion
+    let writer = try StageWriter(
+      try Dataset.create(dataset), collection: collection, options: options)
+    let progress = Progress(quiet: quiet)
+    let summary: StageSummary
+    do {
+      summary = try writer.write(FrameReader(input)) { progress.add(volumes: 1, bytes: $0) }
+    } catch {
+      progress.clear()
+      throw error
+    }
+    progress.finish()
+    return try report(summary)
+  }
+
+  private func report(_ summary: StageSummary) throws -> ExitStatus {
+    let lost = summary.dropped + summary.skipped
+    guard let stage = summary.stage else {
+      throw ToolFailure(
+        .noInput,
+        "nothing staged: the stream holds no volume"
+          + (lost > 0 ? ", its producer gave up \(lost)" : ""))
+    }
+    let output = LineWriter()
+    try output.line(stage.stage)
+    try output.finish()
+    guard lost > 0 else { return .done }
+    Self.warn("staged \(stage.volumes) volumes; the producer gave up \(lost) more")
+    return .partial
+  }
+
+  static func main() { start() }
+}

@@ -1,0 +1,27 @@
+"""Fixtures for tests that run the tools in real pipes.
+
+The binaries are those in $VOLPIPE_BIN, by default .build/release of this repository.
+"""
+
+import pytest
+import support
+
+
+@pytest.fixture(scope="session")
+def tools():
+    missing = [tool for tool in support.TOOLS if not (support.BIN / tool).exists()]
+    # Not a skip: a suite that passes because it tested nothing is worse than none.
+    if missing:
+        pytest.exit(f"{', '.join(missing)} not in {support.BIN}: build, or set VOLPIPE_BIN", 2)
+
+
+@pytest.fixture
+def box(tools, tmp_path):
+    """A folder of the test's own, with the tools known to be there."""
+    return tmp_path
+
+
+@pytest.fixture(scope="session")
+def shared(tools, tmp_path_factory):
+    """A folder for what several tests of a module only read."""
+    return tmp_path_factory.mktemp("shared")
