@@ -34,7 +34,8 @@ let package = Package(
     library("CZlib", "zlib", "zlib1g-dev"),
     library("CZstd", "libzstd", "libzstd-dev"),
     library("CCrypto", "libcrypto", "libssl-dev"),
-    .target(name: "ByteIO", dependencies: ["CISAL", "CCrypto", "CLinux", system], swiftSettings: strict),
+    .target(
+      name: "ByteIO", dependencies: ["CISAL", "CCrypto", "CLinux", system], swiftSettings: strict),
     .target(
       name: "VolumeFormat", dependencies: ["ByteIO", "CZstd", system], swiftSettings: strict),
     .target(

@@ -5,7 +5,9 @@
 
 Needs requirements.txt in the Python that runs this, or in the one that --python names. Nothing is
 dropped from the page cache, before or between: everybody reads warm files. What a program flushes
-to disk is in its time, as is its start; "work" leaves the start of a Python peer out.
+to disk is in its time, as is its start; "work" leaves the start of a Python peer out. Peers get
+the stored integers; with SCALED=1 in the environment they get what nibabel makes of them by
+default, as most programs that use it do: float64 where the header holds a slope.
 """
 
 import argparse

@@ -4,6 +4,7 @@
     PEER.py check SCANS STORE     read all of it back and compare with the scans
 """
 
+import os
 import sys
 import time
 from pathlib import Path
@@ -15,9 +16,15 @@ EDGE = 64
 
 
 def scans(folder):
-    """(name, voxels as stored) of each scan, as nibabel gives them to all peers alike."""
+    """(name, voxels) of each scan, as nibabel gives them to all peers alike.
+
+    Voxels are as stored, which is less work than what most programs do: with SCALED set, they are
+    scaled, and then float64.
+    """
     for path in sorted(Path(folder).glob("*.nii*")):
-        yield path.name.split(".")[0], np.asanyarray(nibabel.load(path).dataobj)
+        data = nibabel.load(path).dataobj
+        yield path.name.split(".")[0], (
+            np.asanyarray(data) if os.environ.get("SCALED") else data.get_unscaled())
 
 
 def chunk(shape):

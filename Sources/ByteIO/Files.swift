@@ -178,7 +178,7 @@ public final class OutputFile: @unchecked Sendable {
     }
   }
 
-  /// Closes the file. The last write errors of network file systems come out here.
+  /// Closes the file, where the last write errors of network file systems come out.
   public func close() throws(IOFailure) {
     guard isOpen else { return }
     isOpen = false

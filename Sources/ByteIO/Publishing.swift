@@ -21,6 +21,10 @@ public enum Publishing {
       prefix.removeLastComponent()
     }
     for directory in missing.reversed() { try makeDirectory(directory) }
+    var status = stat()
+    if stat(path, &status) == 0, status.st_mode & S_IFMT != S_IFDIR {
+      throw IOFailure(.create, "create directory", path, .fileExists)
+    }
   }
 
   /// Writes `bytes` to `path` and flushes them; nothing is left there on failure.

@@ -38,12 +38,17 @@ public func explain(_ error: any Error) -> ToolFailure {
   case let failure as ToolFailure: failure
   case let failure as IOFailure: ToolFailure(status(of: failure), failure.description)
   case let error as FormatError: ToolFailure(.badData, error.description)
+  case let error as DatasetError:
+    switch error {
+    case .notADataset: ToolFailure(.noInput, error.description)
+    case .obstructed: ToolFailure(.cannotCreate, error.description)
+    }
   case let error as NIfTIError:
     ToolFailure(error.kind == .missing ? .noInput : .badData, error.description)
   case let error as NIfTIWriter.Exists:
     ToolFailure(.cannotCreate, "cannot create '\(error.path)': it exists; --force replaces it")
   case Committer.Refusal.nothingStaged(let reason):
-    ToolFailure(.noInput, "nothing to commit: \(reason)")
+    ToolFailure(.noInput, "nothing to commit \(reason)")
   case Committer.Refusal.lostRaces(let count):
     ToolFailure(.tryAgain, "other committers were faster \(count) times; try again")
   default: ToolFailure(.internalError, "unexpected: \(error)")

@@ -11,11 +11,13 @@ public struct JobsOption: ParsableArguments {
       valueName: "n"))
   var jobs: Int?
 
+  /// For ArgumentParser.
   public init() {}
 
   /// The number of threads.
   public var count: Int { jobs ?? processorCount() }
 
+  /// Refuses numbers out of range.
   public func validate() throws {
     if let jobs, !(1...256).contains(jobs) {
       throw ValidationError("--jobs takes a number from 1 to 256")
@@ -25,9 +27,12 @@ public struct JobsOption: ParsableArguments {
 
 /// A key and a value, from `KEY=VALUE`.
 public struct KeyValue: ExpressibleByArgument, Sendable {
+  /// What stands before the first `=`.
   public var key: String
+  /// What stands behind it.
   public var value: String
 
+  /// Reads `KEY=VALUE`; nil if the key is empty.
   public init?(argument: String) {
     guard let sign = argument.firstIndex(of: "="), sign != argument.startIndex else { return nil }
     key = String(argument[..<sign])
@@ -37,21 +42,27 @@ public struct KeyValue: ExpressibleByArgument, Sendable {
 
 /// A number of bytes, with K, M, G or T for powers of 1024.
 public struct ByteSize: ExpressibleByArgument, Sendable, CustomStringConvertible {
+  /// The number.
   public var bytes: UInt64
 
+  /// In the largest unit that is exact.
   public var description: String {
-    for (power, unit) in [(40, "T"), (30, "G"), (20, "M"), (10, "K")] where bytes % (1 << power) == 0 {
+    for (power, unit) in [(40, "T"), (30, "G"), (20, "M"), (10, "K")]
+    where bytes % (1 << power) == 0 {
       return "\(bytes >> power)\(unit)"
     }
     return String(bytes)
   }
 
+  /// Makes a size.
   public init(bytes: UInt64) { self.bytes = bytes }
 
+  /// Reads a size; nil if it is none, 0 or over 2^60.
   public init?(argument: String) {
     var digits = argument[...]
     var scale: UInt64 = 1
-    if let last = argument.uppercased().last, let power = ["K", "M", "G", "T"].firstIndex(of: last) {
+    if let last = argument.uppercased().last, let power = ["K", "M", "G", "T"].firstIndex(of: last)
+    {
       digits = argument.dropLast()
       scale = 1 << (10 * UInt64(power + 1))
     }
@@ -63,14 +74,18 @@ public struct ByteSize: ExpressibleByArgument, Sendable, CustomStringConvertible
 }
 
 extension ChunkShape: ExpressibleByArgument {
+  /// Reads a chunk shape.
   public init?(argument: String) { self.init(argument) }
 }
 
 /// A dataset and perhaps one of its snapshots, from `DATASET[@N]`.
 public struct DatasetArgument: ExpressibleByArgument, Sendable {
+  /// The dataset's directory.
   public var path: String
+  /// The snapshot's number; nil for the last.
   public var snapshot: UInt64?
 
+  /// Reads `DATASET[@N]`.
   public init?(argument: String) {
     guard !argument.isEmpty else { return nil }
     path = argument

@@ -43,7 +43,7 @@ struct CatRun {
       }
     }
     try writer.end(skipped: skipped)
-    if refused > 0 || options.verbose {
+    if options.verbose {
       tell("\(read) volumes read, \(warned) with warnings, \(refused) refused")
     }
     return refused > 0 ? .partial : .done
@@ -74,7 +74,7 @@ struct CatRun {
       return
     }
     warn(quirks)
-    try writer.close()
+    try writer.close(quirks: quirks)
     isOpen = false
     read += 1
     progress.add(volumes: 1, bytes: bytes, work: progress.isActive ? source?.size ?? 0 : 0)

@@ -17,7 +17,8 @@ struct NiftiCat: Tool {
 
   @Option(
     name: [.customShort("T"), .customLong("files-from")],
-    help: ArgumentHelp("Read paths from FILE, one a line; - for standard input.", valueName: "file"))
+    help: ArgumentHelp("Read paths from FILE, one a line; - for standard input.", valueName: "file")
+  )
   var filesFrom: String?
 
   @Flag(name: [.customShort("0"), .customLong("null")], help: "Paths in FILE end in NUL.")

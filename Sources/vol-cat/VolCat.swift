@@ -20,7 +20,8 @@ struct VolCat: Tool {
   @Flag(name: .shortAndLong, help: "Show no progress.")
   var quiet = false
 
-  @Argument(help: ArgumentHelp("The dataset, and a snapshot if not the last.", valueName: "dataset[@n]"))
+  @Argument(
+    help: ArgumentHelp("The dataset, and a snapshot if not the last.", valueName: "dataset[@n]"))
   var dataset: DatasetArgument
 
   @Argument(help: "The collection (default: all).")

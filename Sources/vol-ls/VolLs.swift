@@ -93,7 +93,9 @@ struct VolLs: Tool {
   private func listCollections(_ output: LineWriter) throws {
     var listing = Listing(
       ["collection", "volumes", "raw_bytes", "stored_bytes", "ratio"], style, output)
-    for (name, totals) in try dataset.openSnapshot().manifest.collections.sorted(by: { $0.key < $1.key }) {
+    for (name, totals) in try dataset.openSnapshot().manifest.collections.sorted(by: {
+      $0.key < $1.key
+    }) {
       try listing.add([
         .text(name), .count(totals.volumes), .bytes(totals.rawBytes), .bytes(totals.storedBytes),
         .real(Double(totals.rawBytes) / Double(max(1, totals.storedBytes)), digits: 2),
@@ -153,8 +155,9 @@ struct VolLs: Tool {
     while let event = try reader.next() {
       switch event {
       case .open(let header): current = header
-      case .close:
-        guard let header = current else { continue }
+      case .close(_, let quirks):
+        guard var header = current else { continue }
+        if !quirks.isEmpty { header.quirks = (header.quirks ?? []) + quirks }
         if json {
           try output.bytes(try JSON.encode(header) + [0x0A])
         } else {

@@ -216,7 +216,7 @@ def read_record(cursor, root, stage):
     record = Cursor(cursor.take(cursor.number(4)))
     obs_id = record.take(record.number(2)).decode()
     header = json.loads(record.take(record.number(4)))
-    need("obs_id" not in header, f"{obs_id}: obs_id in the header as well")
+    need(header.get("obs_id") == obs_id, f"{obs_id}: its header has another obs_id")
     raw_bytes, crc, pack = record.number(8), record.number(4), record.number(4)
     offset, length, shuffled = record.number(8), record.number(8), record.number(1)
     need(shuffled in (0, 1), f"{obs_id}: shuffle flag")

@@ -89,7 +89,7 @@ def test_damage_outside_the_packs_is_refused_too(ds, tmp_path, part):
             "manifest": tmp_path / "copy" / "manifests" / "0000000001.json",
             "volpipe.json": tmp_path / "copy" / "volpipe.json"}[part]
     data = bytearray(path.read_bytes())
-    at = len(data) // 2 if part == "catalog" else data.index(b"version") + 9
+    at = 100 if part == "catalog" else data.index(b"version") + 9
     data[at] ^= 0x08
     path.write_bytes(data)
     result = bash("vol-cat copy", tmp_path)

@@ -5,48 +5,48 @@ internal import VolumeFormat
 /// what they mean, as they stand in the file.
 ///
 /// Sources: nifti1.h and nifti2.h of the NIfTI Data Format Working Group.
-public struct NIfTIHeader: Sendable {
+struct NIfTIHeader: Sendable {
   /// Which of the three formats.
-  public enum Format: String, Sendable {
+  enum Format: String, Sendable {
     case nifti1, nifti2, analyze75
   }
 
-  public var format: Format
-  public var isBigEndian: Bool
+  var format: Format
+  var isBigEndian: Bool
   /// The header is a file of its own and the voxels are in another.
-  public var isPair: Bool
+  var isPair: Bool
   /// dim[0] to dim[7].
-  public var dim: [Int64]
-  public var datatype: Int
-  public var bitpix: Int
+  var dim: [Int64]
+  var datatype: Int
+  var bitpix: Int
   /// pixdim[0] to pixdim[7].
-  public var pixdim: [Double]
-  public var voxOffset: Double
-  public var slope: Double
-  public var intercept: Double
-  public var units: Int
-  public var qformCode: Int
-  public var sformCode: Int
+  var pixdim: [Double]
+  var voxOffset: Double
+  var slope: Double
+  var intercept: Double
+  var units: Int
+  var qformCode: Int
+  var sformCode: Int
   /// quatern_b, c and d.
-  public var quaternion: [Double]
+  var quaternion: [Double]
   /// qoffset_x, y and z.
-  public var qoffset: [Double]
+  var qoffset: [Double]
   /// srow_x, y and z, four numbers each.
-  public var srow: [[Double]]
-  public var intentCode: Int
-  public var intentParameters: [Double]
-  public var intentName: String
-  public var descrip: String
+  var srow: [[Double]]
+  var intentCode: Int
+  var intentParameters: [Double]
+  var intentName: String
+  var descrip: String
   /// `glmin`, which FreeSurfer uses for a first dimension over 32,767.
-  public var glmin: Int
+  var glmin: Int
   /// What was wrong and how it was read.
-  public var quirks: [String] = []
+  var quirks: [String] = []
 
   /// Bytes of the header itself.
-  public var size: Int { format == .nifti2 ? 540 : 348 }
+  var size: Int { format == .nifti2 ? 540 : 348 }
 
   /// The least offset of voxels in a single file: header and extension flag.
-  public var minimumOffset: Int { size + 4 }
+  var minimumOffset: Int { size + 4 }
 
   /// How many bytes decide which format it is.
   static let prefixSize = 348
@@ -68,7 +68,8 @@ public struct NIfTIHeader: Sendable {
   /// - Parameters:
   ///   - bytes: as many as `size(of:)` says.
   ///   - path: for messages.
-  public init(_ bytes: [UInt8], path: String) throws(NIfTIError) {
+  /// - Throws: `NIfTIError` if it is no header of a kind that is read.
+  init(_ bytes: [UInt8], path: String) throws(NIfTIError) {
     precondition(bytes.count == 348 || bytes.count == 540)
     let isSecond = bytes.count == 540
     format = isSecond ? .nifti2 : .nifti1

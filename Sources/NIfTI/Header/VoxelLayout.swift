@@ -7,6 +7,8 @@ struct VoxelLayout {
   var channels: Int
   /// Bytes of all voxels.
   var byteCount: UInt64
+  /// A dimension of 0 or less was taken as 1, which only an exact number of bytes makes likely.
+  var isGuessed = false
   var quirks: [String] = []
 
   /// Reads shape and type from `header`.
@@ -33,6 +35,7 @@ struct VoxelLayout {
     }
     for axis in extents.indices where extents[axis] <= 0 {
       quirks.append("dim[\(axis + 1)] is \(extents[axis]), taken as 1")
+      isGuessed = true
       extents[axis] = 1
     }
     shape = extents.map { Int($0) }

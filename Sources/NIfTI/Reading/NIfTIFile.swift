@@ -19,6 +19,7 @@ public final class NIfTIFile {
   private let voxels: any ByteStream
   private let byteCount: UInt64
   private let swapSize: Int
+  private let isGuessed: Bool
   private let path: String
 
   /// Opens a volume and reads its header.
@@ -70,6 +71,9 @@ public final class NIfTIFile {
           : "\(layout.byteCount - (size - offset)) of \(layout.byteCount) bytes of voxels are "
             + "missing")
     }
+    if let size, layout.isGuessed, size - offset != layout.byteCount {
+      throw NIfTIError(path, layout.quirks.last ?? "a dimension is 0")
+    }
     // The extensions are looked through before the volume is announced with its quirks.
     if !header.isPair {
       let count = Int(min(bytesToPass, UInt64(Self.maximumHeld)))
@@ -86,6 +90,7 @@ public final class NIfTIFile {
     held = bytes
     voxels = stream
     byteCount = layout.byteCount
+    isGuessed = layout.isGuessed
     swapSize = header.isBigEndian ? layout.dtype.swapSize : 1
     self.header = VolumeHeader(
       header, layout: layout, name: source.name,
@@ -129,7 +134,10 @@ public final class NIfTIFile {
       }
       if !goesOn { return [] }
     }
-    try passBytes(nil, extra)
+    try passBytes(nil) { bytes in
+      if isGuessed { throw NIfTIError(path, "a dimension is 0 or less, and its size does not fit") }
+      try extra(bytes)
+    }
     return voxels.quirks
   }
 

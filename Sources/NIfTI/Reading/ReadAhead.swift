@@ -27,9 +27,8 @@ public final class ReadAhead: @unchecked Sendable {
   }
 
   private static let blockSize = 1 << 20
-  /// Bytes that may wait in all files together, and in the one that is being handed on.
-  private static let budget = 48 << 20
-  private static let headBudget = 16 << 20
+  /// Bytes that may wait in one file.
+  private static let budget = 16 << 20
 
   private final class Queue {
     var events: [Event] = []
@@ -44,7 +43,7 @@ public final class ReadAhead: @unchecked Sendable {
   private var queues: [Int: Queue] = [:]
   private var begun = 0
   private var head = 0
-  private var waiting = 0
+  private let maximumAhead: Int
   private var hasEnded = false
   private var isCancelled = false
   private var spare: [UnsafeMutableRawBufferPointer] = []
@@ -57,6 +56,7 @@ public final class ReadAhead: @unchecked Sendable {
   ///     It may throw for one source and go on with the next.
   public init(jobs: Int, nextSource: @escaping () throws -> SourcePath?) {
     self.nextSource = nextSource
+    maximumAhead = jobs + 1
     for _ in 0..<jobs { threads.append(WorkerThread { [self] in work() }) }
   }
 
@@ -67,7 +67,6 @@ public final class ReadAhead: @unchecked Sendable {
         if let event = queue.events.first {
           queue.events.removeFirst()
           queue.bytes -= Self.size(event)
-          waiting -= Self.size(event)
           return .some(event)
         }
         guard queue.isDone else { return nil }
@@ -113,7 +112,12 @@ public final class ReadAhead: @unchecked Sendable {
   private func begin() -> (Int, Result<SourcePath, any Error>)? {
     // A lock of its own: a list of files that comes slowly must not hold up what was read.
     sources.update {
-      guard monitor.update({ !hasEnded && !isCancelled }) else { return nil }
+      // Files that were read whole wait for their turn; only so many may.
+      let goesOn = monitor.wait { () -> Bool? in
+        if hasEnded || isCancelled { return false }
+        return begun - head < maximumAhead ? true : nil
+      }
+      guard goesOn else { return nil }
       let source: Result<SourcePath, any Error>
       do {
         guard let next = try nextSource() else {
@@ -138,8 +142,7 @@ public final class ReadAhead: @unchecked Sendable {
     let quirks = try file.pass(
       extra: { try emit(.extra(Array($0)), number) },
       data: { fill in
-        let memory = monitor.update { spare.popLast() }
-          ?? .allocate(byteCount: Self.blockSize, alignment: 64)
+        let memory = takeMemory(file.header.byteCount)
         do {
           let count = try fill(memory)
           try emit(.data(Block(memory: memory, count: count)), number)
@@ -152,17 +155,25 @@ public final class ReadAhead: @unchecked Sendable {
     try emit(.close(quirks), number)
   }
 
+  /// Memory for a block, smaller for a small volume.
+  private func takeMemory(_ byteCount: UInt64) -> UnsafeMutableRawBufferPointer {
+    let size = Int(min(UInt64(Self.blockSize), (byteCount / 65_536 + 1) * 65_536))
+    let used: UnsafeMutableRawBufferPointer? = monitor.update {
+      guard let index = spare.lastIndex(where: { $0.count >= size }) else { return nil }
+      return spare.remove(at: index)
+    }
+    return used ?? .allocate(byteCount: size, alignment: 64)
+  }
+
   /// Queues an event; waits while too much waits already.
   private func emit(_ event: Event, _ number: Int) throws {
     let size = Self.size(event)
     let isCancelled = monitor.wait { () -> Bool? in
       if self.isCancelled { return true }
       guard let queue = queues[number] else { return true }
-      let isFree = number == head ? queue.bytes < Self.headBudget : waiting + size <= Self.budget
-      guard isFree else { return nil }
+      guard queue.bytes == 0 || queue.bytes + size <= Self.budget else { return nil }
       queue.events.append(event)
       queue.bytes += size
-      waiting += size
       return false
     }
     if isCancelled { throw Cancelled() }
@@ -171,7 +182,7 @@ public final class ReadAhead: @unchecked Sendable {
   private static func size(_ event: Event) -> Int {
     switch event {
     case .extra(let bytes): bytes.count + 256
-    case .data: blockSize
+    case .data(let block): block.memory.count
     default: 4096
     }
   }

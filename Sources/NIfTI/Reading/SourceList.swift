@@ -50,7 +50,7 @@ public struct PathList {
     separator = nulSeparated ? 0 : 0x0A
   }
 
-  /// The next path; nil at the end. Empty ones are passed over.
+  /// The next path that is not empty; nil at the end.
   ///
   /// - Throws: `NIfTIError` for one over 64 KiB; `IOFailure`.
   public mutating func next() throws -> String? {

@@ -19,12 +19,12 @@ public struct SourcePath: Sendable, Equatable {
     header = path
     if let stem = Self.stem(path, Self.headerSuffixes) {
       guard let image = Self.partner(stem, path, Self.imageSuffixes) else {
-        throw NIfTIError(path, "its .img file is missing", kind: .missing)
+        throw NIfTIError(path, "'\(stem).img' is missing", kind: .missing)
       }
       self.image = image
     } else if let stem = Self.stem(path, Self.imageSuffixes) {
       guard let header = Self.partner(stem, path, Self.headerSuffixes) else {
-        throw NIfTIError(path, "its .hdr file is missing", kind: .missing)
+        throw NIfTIError(path, "'\(stem).hdr' is missing", kind: .missing)
       }
       self.header = header
       image = path
@@ -70,7 +70,8 @@ public struct SourcePath: Sendable, Equatable {
     let isUpper = path.uppercased() == path || path.hasSuffix("HDR") || path.hasSuffix("IMG")
     let ordered = suffixes.sorted { a, _ in a.hasSuffix(".gz") == isCompressed }
     for suffix in ordered {
-      for candidate in [suffix, suffix.uppercased()].sorted(by: { a, _ in (a != suffix) == isUpper })
+      for candidate in [suffix, suffix.uppercased()].sorted(by: { a, _ in (a != suffix) == isUpper }
+      )
       where access(stem + candidate, F_OK) == 0 {
         return stem + candidate
       }

@@ -17,6 +17,7 @@ public final class NIfTIWriter {
     /// Whether an existing file is replaced.
     public var replaces: Bool
 
+    /// Makes options.
     public init(folder: String?, name: NameTemplate, gzip: Int?, replaces: Bool) {
       self.folder = folder
       self.name = name
@@ -67,9 +68,7 @@ public final class NIfTIWriter {
       throw NIfTIError(header.label, "only one volume can go to standard output; use --output DIR")
     }
     isUsed = true
-    var current = Current(header: header)
-    if header.source == nil { current.isVerbatim = false }
-    self.current = current
+    current = Current(header: header)
   }
 
   /// Takes source bytes that are not voxels.
@@ -143,7 +142,8 @@ public final class NIfTIWriter {
     guard var volume = current else { return }
     let size = NIfTIHeader.size(of: volume.head)
     guard isLast || size.map({ volume.head.count >= $0 }) == true else { return }
-    volume.isVerbatim = size.map { Self.fits(Array(volume.head.prefix($0)), volume.header) } ?? false
+    volume.isVerbatim =
+      size.map { Self.fits(Array(volume.head.prefix($0)), volume.header) } ?? false
     let head = volume.head
     volume.head = []
     current = volume

@@ -3,15 +3,15 @@ internal import VolumeFormat
 
 /// A NIfTI header for a volume that has none, or whose own no longer fits.
 enum NewHeader {
-  /// Header and extension flag: 352 bytes of NIfTI-1, or 544 of NIfTI-2 where a dimension is over
-  /// 32,767. Voxels follow directly, little-endian.
+  /// Makes header and extension flag, which little-endian voxels follow directly.
   ///
-  /// The affine becomes the sform, in millimetres.
+  /// They are 352 bytes of NIfTI-1, or 544 of NIfTI-2 where a dimension is over 32,767. The affine becomes the sform, in millimetres.
   static func make(_ header: VolumeHeader) throws(NIfTIError) -> [UInt8] {
     let type = VoxelLayout.types.first { $0.value == (header.dtype, header.channels) }
     guard let datatype = type?.key else {
       throw NIfTIError(
-        header.label, "NIfTI has no type for \(header.channels) channels of \(header.dtype.rawValue)")
+        header.label,
+        "NIfTI has no type for \(header.channels) channels of \(header.dtype.rawValue)")
     }
     let isSecond = header.shape.contains { $0 > Int(Int16.max) }
     var f = FieldWriter(isSecond: isSecond)
@@ -24,7 +24,8 @@ enum NewHeader {
       f.bytes(Array("n+1".utf8) + [0], at: 344)
     }
     for axis in 0..<8 {
-      let extent = axis == 0 ? header.shape.count : axis <= header.shape.count ? header.shape[axis - 1] : 1
+      let extent =
+        axis == 0 ? header.shape.count : axis <= header.shape.count ? header.shape[axis - 1] : 1
       f.integer(Int64(extent), first: 40 + 2 * axis, 2, second: 16 + 8 * axis, 8)
     }
     f.integer(Int64(datatype), first: 70, 2, second: 12, 2)

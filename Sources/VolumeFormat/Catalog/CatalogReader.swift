@@ -17,7 +17,11 @@ public final class CatalogReader {
 
   /// Opens the catalog of `stage`.
   ///
-  /// - Parameter bytes: the size that the manifest or stage record gives.
+  /// - Parameters:
+  ///   - path: the file.
+  ///   - stage: its id.
+  ///   - bytes: the size that the manifest or stage record gives.
+  /// - Throws: `FormatError` if it is damaged or another; `IOFailure`.
   public init(_ path: String, stage: String, bytes: UInt64) throws {
     let file = try InputFile(path)
     self.file = file

@@ -24,6 +24,7 @@ public struct CatalogKey: Hashable, Comparable, Sendable {
     return bytes
   }
 
+  /// Orders as the bytes do.
   public static func < (a: Self, b: Self) -> Bool {
     a.high != b.high ? a.high < b.high : a.low < b.low
   }
@@ -53,6 +54,7 @@ public struct CatalogRecord: Sendable {
     public var place: Place
   }
 
+  /// The volume's id.
   public var obsID: String
   /// The open frame's header, as JSON.
   public var headerJSON: [UInt8]
@@ -62,11 +64,15 @@ public struct CatalogRecord: Sendable {
   public var crc32: UInt32
   /// Number of the pack in the stage.
   public var pack: Int
+  /// Where its shard begins in the pack.
   public var shardOffset: UInt64
+  /// Bytes of its shard.
   public var shardLength: UInt64
+  /// Whether its chunks are shuffled.
   public var isShuffled: Bool
   /// Voxels of a chunk, X first.
   public var chunk: [Int]
+  /// Source bytes that are not voxels, in order.
   public var extras: [Extra]
 
   /// Bytes in the packs that belong to this volume.

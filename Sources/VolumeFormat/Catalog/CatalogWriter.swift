@@ -16,7 +16,9 @@ enum CatalogFormat {
   static let blockTarget = 1 << 16
 }
 
-/// Writes the catalog of one stage. Keeps one block of records and 24 bytes a volume in memory.
+/// Writes the catalog of one stage.
+///
+/// Keeps one block of records and 24 bytes a volume in memory.
 final class CatalogWriter {
   private let file: SealedFile
   private var block: [UInt8] = []
@@ -28,10 +30,13 @@ final class CatalogWriter {
     file = try SealedFile(creating: path, magic: FileHeader.catalog, stage: stage, number: 0)
   }
 
+  /// Its path.
+  var path: String { file.path }
+
   /// Number of records so far.
   var count: Int { entries.count }
 
-  /// Adds a volume. Its id must be new in this catalog.
+  /// Adds a volume, whose id must be new in this catalog.
   func append(_ record: CatalogRecord) throws {
     if block.count >= CatalogFormat.blockTarget { try writeBlock() }
     let start = block.count

@@ -32,7 +32,9 @@ public final class ChunkCodec {
   /// - Parameters:
   ///   - chunk: full-size chunk, little-endian.
   ///   - valueSize: bytes a value, 1 to 16; `chunk` holds a whole number of them.
+  ///   - shuffle: whether bytes are shuffled before compression.
   ///   - level: Zstandard level.
+  ///   - result: what the chunk is appended to.
   /// - Returns: bytes appended; 0 for a chunk of zeros.
   public func encode(
     _ chunk: UnsafeRawBufferPointer, valueSize: Int, shuffle: Bool, level: Int,
@@ -47,15 +49,17 @@ public final class ChunkCodec {
       Shuffle.apply(from: base, to: target, count: chunk.count / valueSize, size: valueSize)
       input = UnsafeRawPointer(target)
     }
-    let bound = ZSTD_compressBound(chunk.count)
+    let bound = ZSTD_compressBound(chunk.count) + 64  // a further block's header
     let output = encoded.room(Self.framing + bound)
     var length = compress(input, chunk.count, output + Self.framing, bound, level: level)
-    if length == chunk.count {
-      // Blosc would take a frame of just this length for stored bytes; without the field for the
-      // content size it is a few bytes shorter or longer.
+    // Blosc would take a frame of just the chunk's length for stored bytes. A block of its own for
+    // the first bytes makes the frame another length.
+    var first = 0
+    while length == chunk.count {
+      first += 1
+      precondition(first < chunk.count, "no frame of another length")
       length = compress(
-        input, chunk.count, output + Self.framing, bound, level: level, contentSize: false)
-      precondition(length != chunk.count)
+        input, chunk.count, output + Self.framing, bound, level: level, firstBlock: first)
     }
     let frame = UnsafeMutableRawBufferPointer(start: output, count: Self.framing + length)
     frame[0] = 2
@@ -75,6 +79,7 @@ public final class ChunkCodec {
   ///
   /// - Parameters:
   ///   - encoded: what `encode` appended; empty for a chunk of zeros.
+  ///   - valueSize: bytes a value.
   ///   - target: exactly the size of a chunk.
   /// - Returns: what is wrong with the bytes, or nil. `target` is then not to be used.
   public func decode(
@@ -112,17 +117,26 @@ public final class ChunkCodec {
     return nil
   }
 
+  /// Compresses into one frame; its first block holds `firstBlock` bytes if that is not 0.
   private func compress(
     _ input: UnsafeRawPointer, _ count: Int, _ output: UnsafeMutableRawPointer, _ room: Int,
-    level: Int, contentSize: Bool = true
+    level: Int, firstBlock: Int = 0
   ) -> Int {
     ZSTD_CCtx_reset(compressor, ZSTD_reset_session_and_parameters)
     ZSTD_CCtx_setParameter(compressor, ZSTD_c_compressionLevel, Int32(level))
     ZSTD_CCtx_setParameter(compressor, ZSTD_c_checksumFlag, 1)
-    ZSTD_CCtx_setParameter(compressor, ZSTD_c_contentSizeFlag, contentSize ? 1 : 0)
-    let length = ZSTD_compress2(compressor, output, room, input, count)
-    precondition(ZSTD_isError(length) == 0, "zstd cannot compress into the room it asked for")
-    return length
+    if firstBlock == 0 {
+      let length = ZSTD_compress2(compressor, output, room, input, count)
+      precondition(ZSTD_isError(length) == 0, "zstd cannot compress into the room it asked for")
+      return length
+    }
+    ZSTD_CCtx_setPledgedSrcSize(compressor, UInt64(count))
+    var source = ZSTD_inBuffer(src: input, size: firstBlock, pos: 0)
+    var target = ZSTD_outBuffer(dst: output, size: room, pos: 0)
+    while ZSTD_compressStream2(compressor, &target, &source, ZSTD_e_flush) != 0 {}
+    source.size = count
+    while ZSTD_compressStream2(compressor, &target, &source, ZSTD_e_end) != 0 {}
+    return target.pos
   }
 
   private static func isZero(_ bytes: UnsafeRawBufferPointer) -> Bool {

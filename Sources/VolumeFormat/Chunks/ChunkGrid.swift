@@ -32,6 +32,7 @@ public struct ChunkGrid: Sendable {
   /// - Parameters:
   ///   - shape: a shape that `VolumeHeader.defect` accepts.
   ///   - chunk: as many extents, each from 1 to that of `shape`.
+  ///   - voxelBytes: bytes a voxel, all channels.
   public init?(shape: [Int], chunk: [Int], voxelBytes: Int) {
     self.init(shape: shape, chunk: chunk, voxelBytes: voxelBytes, slabAxis: nil)
   }
@@ -109,6 +110,7 @@ public struct ChunkGrid: Sendable {
   /// - Parameters:
   ///   - index: the chunk's place in the slab, from 0, X fastest.
   ///   - thickness: the slab's, in voxels along `slabAxis`.
+  /// - Returns: a walk that stands at the first run.
   func runs(ofChunk index: Int, slabThickness thickness: Int) -> ChunkRuns {
     ChunkRuns(self, index, thickness)
   }

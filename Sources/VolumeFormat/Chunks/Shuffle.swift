@@ -71,7 +71,9 @@ enum Shuffle {
     var start = 0
     while start < count {
       let end = min(count, start + block)
-      for index in start..<end { values[index] = T(littleEndian: T(truncatingIfNeeded: bytes[index])) }
+      for index in start..<end {
+        values[index] = T(littleEndian: T(truncatingIfNeeded: bytes[index]))
+      }
       for plane in 1..<MemoryLayout<T>.size {
         let shift = T(truncatingIfNeeded: plane * 8)
         let from = bytes + plane * count

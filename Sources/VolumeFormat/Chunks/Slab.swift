@@ -20,7 +20,13 @@ final class Slab: @unchecked Sendable {
 
   /// Makes room for slab `number` of a volume.
   ///
-  /// - Parameter scratchPath: where a scratch file may be made; it has no name afterwards.
+  /// - Parameters:
+  ///   - grid: how the volume is cut.
+  ///   - number: which slab, in the order of the voxels.
+  ///   - pool: where its memory comes from.
+  ///   - scratchPath: where a scratch file may be made; it has no name afterwards.
+  ///   - maximumBytes: what more than this goes through a scratch file.
+  /// - Throws: `IOFailure` if there can be no scratch file.
   init(
     _ grid: ChunkGrid, _ number: Int, pool: SlabPool, scratchPath: () -> String,
     maximumBytes: Int = SlabPool.maximumSlab

@@ -9,13 +9,13 @@ public struct Dataset: Sendable {
 
   /// Opens an existing dataset.
   ///
-  /// - Throws: `IOFailure` if there is no such directory; `FormatError` if it is something else.
+  /// - Throws: `IOFailure` if there is no such directory; `DatasetError` if it is something else.
   public init(opening path: String) throws {
     self.path = path
     let marker = "\(path)/\(Layout.marker)"
     guard let bytes = try Self.readIfPresent(marker, maximum: 1 << 16) else {
       _ = try directoryEntries(path)
-      throw FormatError(path, "not a volpipe dataset: it holds no \(Layout.marker)")
+      throw DatasetError.notADataset(path)
     }
     let decoded = try JSON.decode(DatasetMarker.self, from: bytes, in: marker)
     guard decoded.format == DatasetMarker.format else {
@@ -49,10 +49,7 @@ public struct Dataset: Sendable {
   private static func makeMarker(_ path: String) throws {
     // Dot files: another creator's temporary file, or what a file manager leaves.
     let others = try directoryEntries(path).filter { !$0.hasPrefix(".") && $0 != Layout.marker }
-    guard others.isEmpty else {
-      throw FormatError(
-        path, "neither a volpipe dataset nor empty: it holds '\(others[0])' and no \(Layout.marker)")
-    }
+    if let other = others.first { throw DatasetError.obstructed(path, by: other) }
     let marker = DatasetMarker(datasetID: randomIdentifier(), created: timestamp())
     let temporary = Layout.temporary(path, "volpipe-\(randomIdentifier())")
     try Publishing.write(try JSON.encode(marker, pretty: true) + [0x0A], to: temporary)

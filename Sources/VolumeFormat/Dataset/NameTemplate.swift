@@ -30,7 +30,10 @@ public struct NameTemplate: Sendable {
 
   /// The name of a volume.
   ///
-  /// - Parameter collection: what `{collection}` stands for; else the header's.
+  /// - Parameters:
+  ///   - header: the volume's.
+  ///   - collection: what `{collection}` stands for; else the header's.
+  /// - Returns: the name; `/` only where the template's own text has it.
   /// - Throws: `FormatError` if the header lacks a field or gives it a value that could lead to
   ///   another directory.
   public func name(of header: VolumeHeader, collection: String? = nil) throws(FormatError) -> String
@@ -51,7 +54,8 @@ public struct NameTemplate: Sendable {
           throw FormatError(header.label, "its header has nothing for {\(field.rawValue)}")
         }
         if let defect = Names.defect(ofID: value) {
-          throw FormatError(header.label, "its \(field.rawValue) cannot be part of a name: \(defect)")
+          throw FormatError(
+            header.label, "its \(field.rawValue) cannot be part of a name: \(defect)")
         }
         result += value
       }

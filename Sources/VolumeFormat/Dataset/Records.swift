@@ -16,30 +16,47 @@ struct DatasetMarker: Codable {
 
 /// A file that a stage or a manifest names.
 public struct FileEntry: Codable, Sendable, Equatable {
+  /// Path relative to the dataset.
   public var path: String
+  /// Size.
   public var bytes: UInt64
+  /// 64 hexadecimal digits.
   public var sha256: String
 }
 
 /// How a stage was asked to encode; for information.
 public struct CodecInfo: Codable, Sendable, Equatable {
+  /// The codec, the only one of version 1.
   public var name = "blosc-zstd"
+  /// Zstandard level.
   public var level: Int
+  /// Whether bytes were to be shuffled.
   public var shuffle: Bool
+  /// The chunk shape asked for.
   public var chunk: String
 }
 
 /// The finished output of one `vol-write`.
 public struct Stage: Codable, Sendable, Equatable {
+  /// Its id, 32 hexadecimal digits.
   public var stage: String
+  /// The collection that its volumes belong to.
   public var collection: String
+  /// When it was finished, UTC.
   public var created: String
+  /// Program and version that wrote it.
   public var tool: String
+  /// Number of volumes.
   public var volumes: UInt64
+  /// Bytes of their voxels.
   public var rawBytes: UInt64
+  /// Bytes of its packs and its catalog.
   public var storedBytes: UInt64
+  /// How it was asked to be encoded.
   public var codec: CodecInfo
+  /// The catalog.
   public var catalog: FileEntry
+  /// The packs, in the order of their numbers.
   public var packs: [FileEntry]
 
   enum CodingKeys: String, CodingKey {
@@ -111,14 +128,19 @@ public struct Manifest: Sendable, Equatable {
 
   /// The snapshot before.
   public struct Parent: Codable, Sendable, Equatable {
+    /// Its number.
     public var snapshot: UInt64
+    /// The digest of its manifest, 64 hexadecimal digits.
     public var sha256: String
   }
 
   /// Sums over a collection.
   public struct Totals: Codable, Sendable, Equatable {
+    /// Number of volumes.
     public var volumes: UInt64 = 0
+    /// Bytes of their voxels.
     public var rawBytes: UInt64 = 0
+    /// Bytes of packs and catalogs.
     public var storedBytes: UInt64 = 0
 
     enum CodingKeys: String, CodingKey {
@@ -138,14 +160,23 @@ public struct Manifest: Sendable, Equatable {
     }
   }
 
+  /// The dataset that it belongs to.
   public var datasetID: String
+  /// Its number, from 1.
   public var snapshot: UInt64
+  /// The snapshot before; nil in the first.
   public var parent: Parent?
+  /// Random: tells a committer its own manifest from another's.
   public var commitID: String
+  /// When it was committed, UTC.
   public var created: String
+  /// Program and version that committed it.
   public var tool: String
+  /// What the user gave with the commit.
   public var metadata: [String: JSONValue]
+  /// The sums over each collection, by name.
   public var collections: [String: Totals]
+  /// The committed stages, in order.
   public var stages: [Stage]
 
   /// The sums of `stages` by collection; nil if they overflow.
@@ -185,6 +216,7 @@ extension Manifest: Codable {
     case commitID = "commit_id"
   }
 
+  /// Decodes a manifest, of a format and version that are known.
   public init(from decoder: any Decoder) throws {
     let c = try decoder.container(keyedBy: CodingKeys.self)
     try checkFormat(c, .format, .version, Self.format, decoder)
@@ -199,6 +231,7 @@ extension Manifest: Codable {
     stages = try c.decode([Stage].self, forKey: .stages)
   }
 
+  /// Encodes the manifest.
   public func encode(to encoder: any Encoder) throws {
     var c = encoder.container(keyedBy: CodingKeys.self)
     try c.encode(Self.format, forKey: .format)

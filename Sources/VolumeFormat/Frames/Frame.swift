@@ -44,6 +44,7 @@ public enum Frame {
   struct Close: Codable {
     var voxels: UInt64
     var crc32: UInt32
+    var quirks: [String]?
   }
 
   /// Header of a drop frame.

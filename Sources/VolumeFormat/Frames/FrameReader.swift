@@ -14,8 +14,8 @@ public final class FrameReader {
     case extra(afterVoxels: Bool)
     /// Voxels.
     case data
-    /// The volume is whole; the CRC-32 of its voxels.
-    case close(crc32: UInt32)
+    /// The volume is whole; the CRC-32 of its voxels, and quirks that only its end showed.
+    case close(crc32: UInt32, quirks: [String])
     /// The producer took the volume back.
     case drop(reason: String)
     /// A stream ended; another may follow. `skipped` sources were given up before they began.
@@ -100,7 +100,8 @@ public final class FrameReader {
   ///
   /// - Returns: how many were taken; 0 only if `bodyRemaining` is 0.
   public func readBody(into target: UnsafeMutableRawBufferPointer) throws -> Int {
-    let wanted = UnsafeMutableRawBufferPointer(rebasing: target[..<min(target.count, bodyRemaining)])
+    let wanted = UnsafeMutableRawBufferPointer(
+      rebasing: target[..<min(target.count, bodyRemaining)])
     if wanted.isEmpty { return 0 }
     try readExactly(wanted)
     let bytes = UnsafeRawBufferPointer(wanted)
@@ -155,7 +156,7 @@ public final class FrameReader {
     guard close.crc32 == voxelCRC.value else { throw bad("the voxels do not match their CRC-32") }
     state = .between
     volumes += 1
-    return .close(crc32: close.crc32)
+    return .close(crc32: close.crc32, quirks: close.quirks ?? [])
   }
 
   private func end(_ json: [UInt8]) throws -> Event {
@@ -241,7 +242,8 @@ public final class FrameReader {
   private func readExactly(_ target: UnsafeMutableRawBufferPointer) throws {
     guard try read(upTo: target) == target.count else {
       throw FormatError(
-        source, at: offset, "the stream ends inside a frame; its producer did not finish" + inVolume)
+        source, at: offset, "the stream ends inside a frame; its producer did not finish" + inVolume
+      )
     }
   }
 

@@ -58,10 +58,15 @@ public final class FrameWriter {
   }
 
   /// Ends a volume whose voxels are all there.
-  public func close() throws {
+  ///
+  /// - Parameter quirks: what only the end of its source showed.
+  /// - Throws: `IOFailure`.
+  public func close(quirks: [String] = []) throws {
     precondition(written == expected, "a volume's voxels do not add up to its shape")
     let voxels = written / UInt64(voxelBytes)
-    try frame(.close, header: try JSON.encode(Frame.Close(voxels: voxels, crc32: crc.value)))
+    let close = Frame.Close(
+      voxels: voxels, crc32: crc.value, quirks: quirks.isEmpty ? nil : quirks)
+    try frame(.close, header: try JSON.encode(close))
     volumes += 1
   }
 
@@ -71,7 +76,7 @@ public final class FrameWriter {
     dropped += 1
   }
 
-  /// Ends the stream. `skipped` counts sources given up before they were opened.
+  /// Ends the stream; `skipped` counts sources given up before they were opened.
   public func end(skipped: UInt64 = 0) throws {
     let end = Frame.End(volumes: volumes, dropped: dropped, skipped: skipped)
     try frame(.end, header: try JSON.encode(end))
@@ -81,7 +86,8 @@ public final class FrameWriter {
   }
 
   private func frame(
-    _ kind: Frame.Kind, header: [UInt8] = [], body: UnsafeRawBufferPointer = .init(start: nil, count: 0)
+    _ kind: Frame.Kind, header: [UInt8] = [],
+    body: UnsafeRawBufferPointer = .init(start: nil, count: 0)
   ) throws {
     let prelude = header.withUnsafeBytes { Frame.prelude(kind, header: $0, body: body) }
     pending += prelude

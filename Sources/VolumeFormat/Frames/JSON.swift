@@ -50,11 +50,11 @@ public enum JSONValue: Codable, Sendable, Equatable {
 }
 
 /// A key of a JSON object, known or not.
-public struct JSONKey: CodingKey {
-  public let stringValue: String
-  public var intValue: Int? { nil }
-  public init(stringValue: String) { self.stringValue = stringValue }
-  public init?(intValue: Int) { nil }
+struct JSONKey: CodingKey {
+  let stringValue: String
+  var intValue: Int? { nil }
+  init(stringValue: String) { self.stringValue = stringValue }
+  init?(intValue: Int) { nil }
 }
 
 /// The one way in which volpipe reads and writes JSON.

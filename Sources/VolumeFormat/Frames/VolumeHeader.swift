@@ -5,43 +5,64 @@ public struct VolumeHeader: Sendable, Equatable {
   /// Voxel bytes of one volume: every integer up to here is exact in any JSON reader.
   public static let maximumBytes: UInt64 = 1 << 53
 
+  /// Name of the source.
   public var name: String?
+  /// The id, unique in a dataset.
   public var obsID: String?
+  /// The subject that the volume belongs to.
   public var obsSubjectID: String?
+  /// The collection that it was read from.
   public var collection: String?
   /// Voxels along X, Y, Z, T and further axes.
   public var shape: [Int]
+  /// Type of the stored values.
   public var dtype: DataType
   /// Values a voxel, the channel running faster than X.
   public var channels: Int = 1
+  /// Factor from stored values to what they stand for, if there is one.
   public var slope: Double?
+  /// What is added after `slope`.
   public var intercept: Double?
   /// 4x4, rows first: voxel index to RAS+ millimetres.
   public var affine: [[Double]]?
+  /// `sform`, `qform` or `pixdim`.
   public var affineSource: String?
+  /// 4x4, in the units of the source.
   public var qform: [[Double]]?
+  /// NIfTI's code of `qform`.
   public var qformCode: Int?
+  /// 4x4, in the units of the source.
   public var sform: [[Double]]?
+  /// NIfTI's code of `sform`.
   public var sformCode: Int?
   /// Millimetres where the unit is known.
   public var voxelSpacing: [Double]?
   /// Seconds where the unit is known.
   public var repetitionTime: Double?
+  /// Units of the axes.
   public var units: Units?
+  /// What the voxels mean.
   public var intent: Intent?
   /// Free text of the source's header (NIfTI `descrip`).
   public var sourceDescription: String?
+  /// What the user or the file name says of the volume.
   public var attributes: [String: JSONValue]?
+  /// What was wrong with the source and how it was read.
   public var quirks: [String]?
+  /// Where the volume came from.
   public var source: Source?
   /// Keys that this version does not know, passed on as they are.
   public var other: [String: JSONValue] = [:]
 
   /// Units of the axes.
   public struct Units: Codable, Sendable, Equatable {
+    /// Of X, Y and Z, such as `mm`.
     public var space: String?
+    /// Of T, such as `s`.
     public var time: String?
+    /// The source's own code.
     public var code: Int?
+    /// Makes units.
     public init(space: String?, time: String?, code: Int?) {
       self.space = space
       self.time = time
@@ -51,9 +72,13 @@ public struct VolumeHeader: Sendable, Equatable {
 
   /// What the voxels mean (NIfTI intent).
   public struct Intent: Codable, Sendable, Equatable {
+    /// NIfTI's code.
     public var code: Int
+    /// Three numbers whose meaning depends on the code.
     public var parameters: [Double]
+    /// Free text.
     public var name: String
+    /// Makes an intent.
     public init(code: Int, parameters: [Double], name: String) {
       self.code = code
       self.parameters = parameters
@@ -63,10 +88,15 @@ public struct VolumeHeader: Sendable, Equatable {
 
   /// Where the volume came from, and what is needed to make that file again.
   public struct Source: Codable, Sendable, Equatable {
+    /// `nifti1`, `nifti2` or `analyze75`.
     public var format: String
+    /// The path as it was given.
     public var path: String?
+    /// `little` or `big`.
     public var byteOrder: String
+    /// `single` or `pair`.
     public var layout: String
+    /// `none` or `gzip`.
     public var compression: String?
     /// In a pair, how many of the leading extra bytes are the header file.
     public var headerBytes: UInt64?
@@ -77,6 +107,7 @@ public struct VolumeHeader: Sendable, Equatable {
       case headerBytes = "header_bytes"
     }
 
+    /// Makes a source.
     public init(
       format: String, path: String?, byteOrder: String, layout: String, compression: String?,
       headerBytes: UInt64?
@@ -100,10 +131,10 @@ public struct VolumeHeader: Sendable, Equatable {
   /// Bytes a voxel, all channels.
   public var voxelBytes: Int { dtype.size * channels }
 
-  /// Number of voxels. Only meaningful once `validate` has passed.
+  /// Number of voxels, if `defect` finds none.
   public var voxelCount: UInt64 { shape.reduce(1) { $0 * UInt64($1) } }
 
-  /// Bytes of all voxels. Only meaningful once `validate` has passed.
+  /// Bytes of all voxels, if `defect` finds none.
   public var byteCount: UInt64 { voxelCount * UInt64(voxelBytes) }
 
   /// What to call the volume in a message.

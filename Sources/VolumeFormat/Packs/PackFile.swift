@@ -37,6 +37,25 @@ public struct FileSeal: Sendable, Equatable {
   public var bytes: UInt64
   /// SHA-256, 64 hexadecimal digits.
   public var sha256: String
+
+  init(bytes: UInt64, sha256: String) {
+    self.bytes = bytes
+    self.sha256 = sha256
+  }
+
+  /// Reads a file whole.
+  init(of path: String) throws {
+    let file = try InputFile(path)
+    let digest = SHA256()
+    let buffer = ScratchBuffer()
+    let room = UnsafeMutableRawBufferPointer(start: buffer.room(1 << 20), count: 1 << 20)
+    var size: UInt64 = 0
+    while case let count = try file.read(into: room), count > 0 {
+      digest.update(UnsafeRawBufferPointer(rebasing: room[..<count]))
+      size += UInt64(count)
+    }
+    self.init(bytes: size, sha256: hexadecimal(digest.digest()))
+  }
 }
 
 /// A file that is only ever appended to, with its digest taken on the way.

@@ -23,7 +23,8 @@ public final class Snapshot {
     collection: String? = nil, _ body: (Stage, CatalogRecord) throws -> Bool
   ) throws {
     var goesOn = true
-    for stage in manifest.stages where goesOn && collection ?? stage.collection == stage.collection {
+    for stage in manifest.stages where goesOn && collection ?? stage.collection == stage.collection
+    {
       try dataset.catalog(stage).forEachRecord { record in
         goesOn = try body(stage, record)
         return goesOn

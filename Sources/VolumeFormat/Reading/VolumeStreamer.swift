@@ -38,6 +38,8 @@ public final class VolumeStreamer {
   /// Streams volumes of `snapshot` to `file`.
   ///
   /// - Parameters:
+  ///   - snapshot: where the volumes are.
+  ///   - file: where the stream goes.
   ///   - jobs: threads that decode.
   ///   - scratchDirectory: where a slab too large for memory may lie for a while.
   ///   - progress: called on another thread for each whole volume with its bytes.
@@ -63,7 +65,9 @@ public final class VolumeStreamer {
     header.obsID = record.obsID
     header.collection = stage.collection
     try pipeline.submit(.open(volume, header))
-    for extra in record.extras where !extra.afterVoxels { try pipeline.submit(.extra(volume, extra)) }
+    for extra in record.extras where !extra.afterVoxels {
+      try pipeline.submit(.extra(volume, extra))
+    }
     let step = max(1, Self.jobBytes / volume.grid.chunkBytes)
     for number in 0..<volume.grid.slabCount {
       let slab = try Slab(volume.grid, number, pool: pool) {
@@ -75,7 +79,9 @@ public final class VolumeStreamer {
       }
       try pipeline.submit(.emit(slab))
     }
-    for extra in record.extras where extra.afterVoxels { try pipeline.submit(.extra(volume, extra)) }
+    for extra in record.extras where extra.afterVoxels {
+      try pipeline.submit(.extra(volume, extra))
+    }
     try pipeline.submit(.close(volume))
   }
 

@@ -66,20 +66,22 @@ public struct Committer {
         let isCommitted = head?.stages.contains { $0.stage == missing } ?? false
         throw Refusal.nothingStaged(
           isCommitted
-            ? "stage '\(missing)' is committed already"
-            : "no finished stage '\(missing)'; vol-ls --staged lists them")
+            ? "in '\(dataset.path)': stage '\(missing)' is committed already"
+            : "in '\(dataset.path)': no finished stage '\(missing)'; vol-ls --staged lists them")
       }
       return found
     }
     guard !pending.isEmpty else {
       // A committer that was killed may have left the hint behind.
       try? refreshHead()
-      throw Refusal.nothingStaged("no finished stage; did vol-write succeed?")
+      throw Refusal.nothingStaged("in '\(dataset.path)': no finished stage; did vol-write succeed?")
     }
     return pending
   }
 
-  /// Checks that all files are there and that no id occurs twice.
+  /// Checks that all files are there, that catalogs are whole, and that no id occurs twice.
+  ///
+  /// Packs were flushed by their writer; reading them again would cost as much as writing them.
   private func check(_ stages: [Stage], _ head: Manifest?) throws {
     var keys: [(key: CatalogKey, stage: Int)] = []
     for (number, stage) in stages.enumerated() {
@@ -90,6 +92,9 @@ public struct Committer {
         }
       }
       let catalog = try dataset.catalog(stage)
+      guard try FileSeal(of: catalog.path).sha256 == stage.catalog.sha256 else {
+        throw FormatError(catalog.path, "it does not match the SHA-256 that its stage recorded")
+      }
       guard catalog.count == stage.volumes else {
         throw FormatError(catalog.path, "it holds \(catalog.count) volumes, not \(stage.volumes)")
       }
@@ -100,7 +105,9 @@ public struct Committer {
       throw try duplicate(first.key, stages[first.stage], stages[second.stage])
     }
     for old in head?.stages ?? [] {
-      if let (key, stage) = try firstCommon(keys, old) { throw try duplicate(key, old, stages[stage]) }
+      if let (key, stage) = try firstCommon(keys, old) {
+        throw try duplicate(key, old, stages[stage])
+      }
     }
   }
 

@@ -5,7 +5,7 @@ enum StageItem: Sendable {
   case begin(CatalogRecord, chunks: Int)
   case extra(afterVoxels: Bool, bytes: [UInt8])
   case chunks(Slab, Range<Int>, StageCodec)
-  case finish(crc32: UInt32)
+  case finish(crc32: UInt32, quirks: [String])
   case drop
 }
 
@@ -22,7 +22,7 @@ enum StageOutput: Sendable {
   case held(afterVoxels: Bool, bytes: [UInt8])
   case blob(afterVoxels: Bool, count: Int, bytes: [UInt8])
   case chunks(bytes: [UInt8], lengths: [Int])
-  case finish(crc32: UInt32)
+  case finish(crc32: UInt32, quirks: [String])
   case drop
 }
 
@@ -52,7 +52,7 @@ struct StageWorker {
             level: how.level, appendingTo: &encoded))
       }
       return .chunks(bytes: encoded, lengths: lengths)
-    case .finish(let crc32): return .finish(crc32: crc32)
+    case .finish(let crc32, let quirks): return .finish(crc32: crc32, quirks: quirks)
     case .drop: return .drop
     }
   }
@@ -98,8 +98,13 @@ final class ShardSink: @unchecked Sendable {
       record?.extras.append(.init(afterVoxels: after, count: count, place: place))
       try packs.append(bytes)
     case .chunks(let bytes, let lengths): try take(bytes, lengths)
-    case .finish(let crc32):
+    case .finish(let crc32, let quirks):
       guard var record else { preconditionFailure("no volume was begun") }
+      if !quirks.isEmpty {
+        var header = try record.header(in: catalog.path)
+        header.quirks = (header.quirks ?? []) + quirks
+        record.headerJSON = try JSON.encode(header)
+      }
       record.crc32 = crc32
       try catalog.append(record)
       rawBytes += record.rawBytes

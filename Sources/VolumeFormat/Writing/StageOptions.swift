@@ -6,7 +6,7 @@ public struct StageOptions: Sendable {
   public var level = 1
   /// Whether bytes are shuffled before compression.
   public var shuffle = true
-  /// Threads that compress. The output does not depend on it.
+  /// Threads that compress; the output does not depend on it.
   public var jobs = 1
   /// A pack of this size or more is not added to.
   public var packSize: UInt64 = 4 << 30

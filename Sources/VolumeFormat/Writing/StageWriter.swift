@@ -32,7 +32,10 @@ public final class StageWriter {
 
   /// Writes all volumes of a stream and publishes the stage.
   ///
-  /// - Parameter progress: called for each whole volume with its bytes.
+  /// - Parameters:
+  ///   - reader: the stream.
+  ///   - progress: called for each whole volume with its bytes.
+  /// - Returns: the stage, and what the producer gave up.
   /// - Throws: `FormatError` that names volume and offset; `IOFailure`. Nothing is staged then.
   public func write(_ reader: FrameReader, progress: (UInt64) -> Void) throws -> StageSummary {
     let dataset = self.dataset
@@ -105,11 +108,12 @@ public final class StageWriter {
         try pipeline.submit(.extra(afterVoxels: afterVoxels, bytes: body))
       case .data:
         while reader.bodyRemaining > 0 {
-          let count = try reader.readBody(into: try assembler?.room() ?? .init(start: nil, count: 0))
+          let count = try reader.readBody(
+            into: try assembler?.room() ?? .init(start: nil, count: 0))
           if let slab = try assembler?.advance(count) { try submit(slab, codec, to: pipeline) }
         }
-      case .close(let crc32):
-        try pipeline.submit(.finish(crc32: crc32))
+      case .close(let crc32, let quirks):
+        try pipeline.submit(.finish(crc32: crc32, quirks: quirks))
         progress(bytes)
       case .drop:
         try pipeline.submit(.drop)

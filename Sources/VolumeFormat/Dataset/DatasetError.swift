@@ -1,0 +1,17 @@
+/// Why a directory cannot be used as a dataset.
+public enum DatasetError: Error, CustomStringConvertible {
+  /// It is not one.
+  case notADataset(String)
+  /// It holds something else, and so cannot become one.
+  case obstructed(String, by: String)
+
+  /// One line that names the directory.
+  public var description: String {
+    switch self {
+    case .notADataset(let path):
+      "cannot open '\(path)': not a volpipe dataset, it holds no \(Layout.marker)"
+    case .obstructed(let path, let other):
+      "cannot create dataset '\(path)': it holds '\(other)' and no \(Layout.marker)"
+    }
+  }
+}
