@@ -6,6 +6,10 @@ SWIFT ?= swift
 # The Swift runtime goes into the tools, so that they run where no toolchain is.
 SWIFTFLAGS ?= -c release --static-swift-stdlib
 
+# There is no static library to test with, so that the tests have a build of their own.
+TESTBUILD = .build-tests
+TESTFLAGS = -c release --scratch-path $(TESTBUILD) -Xswiftc -warnings-as-errors
+
 TOOLS = nifti-cat vol-write vol-commit vol-ls vol-cat nifti-write
 BUILD = .build/release
 BIN = $(DESTDIR)$(PREFIX)/bin
@@ -28,9 +32,10 @@ demo: dependencies build
 # Everything that must pass: unit tests, real tools in real pipes, other people's readers.
 check:
 	scripts/install-dependencies --tests
-	$(SWIFT) build $(SWIFTFLAGS) --build-tests -Xswiftc -warnings-as-errors
-	$(SWIFT) test $(SWIFTFLAGS) --skip-build -Xswiftc -warnings-as-errors
-	"$$(scripts/python Tests/oracle/requirements.txt)" -m pytest -q Tests/oracle
+	$(SWIFT) build $(TESTFLAGS) --build-tests
+	$(SWIFT) test $(TESTFLAGS) --skip-build
+	VOLPIPE_BIN="$(CURDIR)/$(TESTBUILD)/release" \
+	    "$$(scripts/python Tests/oracle/requirements.txt)" -m pytest -q Tests/oracle
 
 lint:
 	scripts/install-dependencies --tests
@@ -64,4 +69,4 @@ uninstall:
 
 clean:
 	$(SWIFT) package clean
-	rm -rf demo
+	rm -rf $(TESTBUILD) .venv demo

@@ -97,9 +97,9 @@ def test_damage_outside_the_packs_is_refused_too(ds, tmp_path, part):
 
 
 def test_memory_does_not_grow_with_the_volume_or_their_number(tools):
-    """Benchmarks/memory.py on 160 MB and on 20 against 400 volumes; the full sizes by hand."""
+    """Benchmarks/memory.py on 160 MB and on 100 against 1,000 volumes; the full sizes by hand."""
     run = subprocess.run(
         [sys.executable, str(REPO / "Benchmarks" / "memory.py"), "--bin", str(BIN), "--frames",
-         "80", "--few", "20", "--many", "400", "--limit", "256"],
+         "80", "--few", "100", "--many", "1000", "--limit", "256"],
         env=environment(), capture_output=True, timeout=120, text=True)
     assert run.returncode == 0, run.stdout + run.stderr

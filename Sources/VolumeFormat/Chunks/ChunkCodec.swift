@@ -80,18 +80,21 @@ public final class ChunkCodec {
   /// - Parameters:
   ///   - encoded: what `encode` appended; empty for a chunk of zeros.
   ///   - valueSize: bytes a value.
+  ///   - shuffle: as it was encoded; the chunk's own word for it has no checksum.
   ///   - target: exactly the size of a chunk.
   /// - Returns: what is wrong with the bytes, or nil. `target` is then not to be used.
   public func decode(
-    _ encoded: UnsafeRawBufferPointer, valueSize: Int, into target: UnsafeMutableRawBufferPointer
+    _ encoded: UnsafeRawBufferPointer, valueSize: Int, shuffle: Bool,
+    into target: UnsafeMutableRawBufferPointer
   ) -> String? {
     guard let out = target.baseAddress else { return "a chunk of no bytes" }
     if encoded.isEmpty {
       target.initializeMemory(as: UInt8.self, repeating: 0)
       return nil
     }
+    let isShuffled = shuffle && valueSize > 1
     guard encoded.count > Self.framing, encoded[0] == 2, encoded[1] == 1,
-      encoded[2] == 0x91 || encoded[2] == 0x90, Int(encoded[3]) == valueSize,
+      encoded[2] == (isShuffled ? 0x91 : 0x90), Int(encoded[3]) == valueSize,
       encoded.loadLittle(4, as: UInt32.self) == UInt32(target.count),
       encoded.loadLittle(8, as: UInt32.self) == UInt32(target.count),
       encoded.loadLittle(12, as: UInt32.self) == UInt32(encoded.count),
@@ -102,7 +105,6 @@ public final class ChunkCodec {
     // Bit 2 of the descriptor: the frame ends in a checksum, without which damage goes unseen.
     guard frame.count > 5, frame.loadLittle(0, as: UInt32.self) == 0xFD2F_B528, frame[4] & 4 != 0
     else { return "the chunk is not a Zstandard frame with a checksum" }
-    let isShuffled = encoded[2] == 0x91
     let plain = isShuffled ? shuffled.room(target.count) : out
     let length = ZSTD_decompressDCtx(
       decompressor, plain, target.count, frame.baseAddress, frame.count)

@@ -24,12 +24,12 @@ final class Slab: @unchecked Sendable {
   ///   - grid: how the volume is cut.
   ///   - number: which slab, in the order of the voxels.
   ///   - pool: where its memory comes from.
+  ///   - maximumBytes: what is larger goes through a scratch file.
   ///   - scratchPath: where a scratch file may be made; it has no name afterwards.
-  ///   - maximumBytes: what more than this goes through a scratch file.
   /// - Throws: `IOFailure` if there can be no scratch file.
   init(
-    _ grid: ChunkGrid, _ number: Int, pool: SlabPool, scratchPath: () -> String,
-    maximumBytes: Int = SlabPool.maximumSlab
+    _ grid: ChunkGrid, _ number: Int, pool: SlabPool, maximumBytes: Int,
+    scratchPath: () -> String
   ) throws {
     self.grid = grid
     self.pool = pool

@@ -1,11 +1,17 @@
 internal import ByteIO
 
+/// How much of a volume may be in memory at once.
+public enum SlabLimit {
+  /// Slabs over this many bytes go through a scratch file.
+  ///
+  /// Two of this size may be in memory: one is filled while the one before is worked on.
+  public static let standard = 64 << 20
+}
+
 /// Memory for slabs, of which only so much is handed out at a time.
 final class SlabPool: @unchecked Sendable {
-  /// Slabs over this size go through a scratch file.
-  static let maximumSlab = 64 << 20
-  /// Memory handed out at a time: one slab being filled while the one before is being worked on.
-  static let budget = 2 * maximumSlab
+  /// Bytes handed out at a time.
+  private static let budget = 2 * SlabLimit.standard
 
   private let monitor = Monitor()
   private var used = 0

@@ -82,7 +82,8 @@ final class StoredVolume: @unchecked Sendable {
       let defect =
         place != nil && encoded.isEmpty
         ? "it has no bytes"
-        : worker.codec.decode(encoded, valueSize: header.dtype.size, into: chunk)
+        : worker.codec.decode(
+          encoded, valueSize: header.dtype.size, shuffle: record.isShuffled, into: chunk)
       if let defect {
         throw FormatError(
           pack.path, at: record.shardOffset + (place?.lowerBound ?? 0),

@@ -32,6 +32,7 @@ public final class VolumeStreamer {
   private let snapshot: Snapshot
   private let output: Output
   private let scratchDirectory: String
+  private let slabLimit: Int
   private let pool = SlabPool()
   private let pipeline: OrderedPipeline<DecodeWorker, Step, Done>
 
@@ -42,13 +43,15 @@ public final class VolumeStreamer {
   ///   - file: where the stream goes.
   ///   - jobs: threads that decode.
   ///   - scratchDirectory: where a slab too large for memory may lie for a while.
+  ///   - slabLimit: larger slabs go through such a file; see `SlabLimit`.
   ///   - progress: called on another thread for each whole volume with its bytes.
   public init(
     _ snapshot: Snapshot, to file: OutputFile, jobs: Int, scratchDirectory: String,
-    progress: @escaping @Sendable (UInt64) -> Void
+    slabLimit: Int = SlabLimit.standard, progress: @escaping @Sendable (UInt64) -> Void
   ) {
     self.snapshot = snapshot
     self.scratchDirectory = scratchDirectory
+    self.slabLimit = slabLimit
     let output = Output(FrameWriter(file))
     self.output = output
     pipeline = OrderedPipeline(
@@ -70,7 +73,7 @@ public final class VolumeStreamer {
     }
     let step = max(1, Self.jobBytes / volume.grid.chunkBytes)
     for number in 0..<volume.grid.slabCount {
-      let slab = try Slab(volume.grid, number, pool: pool) {
+      let slab = try Slab(volume.grid, number, pool: pool, maximumBytes: slabLimit) {
         "\(scratchDirectory)/.vol-cat-\(randomIdentifier())"
       }
       for start in stride(from: 0, to: slab.chunkCount, by: step) {

@@ -10,6 +10,8 @@ public struct StageOptions: Sendable {
   public var jobs = 1
   /// A pack of this size or more is not added to.
   public var packSize: UInt64 = 4 << 30
+  /// Larger slabs go through a scratch file; see `SlabLimit`.
+  public var slabLimit = SlabLimit.standard
   /// Makes the ids; by default `NameTemplate.defaultObsID`.
   public var obsID: NameTemplate?
   /// Program and version, for the stage record.

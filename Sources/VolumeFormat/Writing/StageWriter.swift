@@ -98,8 +98,8 @@ public final class StageWriter {
         bytes = record.rawBytes
         codec.valueSize = header.dtype.size
         try pipeline.submit(.begin(record, chunks: grid.chunkCount))
-        assembler = SlabAssembler(grid) { [dataset, stage, pool] grid, number in
-          try Slab(grid, number, pool: pool) {
+        assembler = SlabAssembler(grid) { [dataset, stage, pool, options] grid, number in
+          try Slab(grid, number, pool: pool, maximumBytes: options.slabLimit) {
             dataset.file(Layout.temporary(Layout.stages, "\(stage)-\(randomIdentifier())"))
           }
         }
