@@ -66,6 +66,25 @@ public enum Publishing {
     return true
   }
 
+  /// Gives the flushed file `temporary` the name `path` if nothing has it, for good.
+  ///
+  /// Where the file system has no hard links, this cannot be done in one step, and a file that
+  /// appears in the very moment is replaced.
+  ///
+  /// - Returns: false if the name is taken.
+  public static func rename(_ temporary: String, toNew path: String) throws(IOFailure) -> Bool {
+    do {
+      guard try link(temporary, to: path) else { return false }
+      try remove(temporary)
+      return true
+    } catch {
+      guard [.notPermitted, .notSupported, .noFunction].contains(error.errno) else { throw error }
+      if fileExists(path) { return false }
+      try rename(temporary, to: path)
+      return true
+    }
+  }
+
   /// Removes a file; one that is not there is no failure.
   public static func remove(_ path: String) throws(IOFailure) {
     if unlink(path) != 0, errno != ENOENT {
@@ -131,14 +150,17 @@ public func randomIdentifier() -> String {
   return words.withUnsafeBytes { hexadecimal($0) }
 }
 
-/// The present time as `2026-11-21T09:30:00Z`.
+/// The present time as `2026-11-21T09:30:00.000000Z`.
 public func timestamp() -> String {
-  var now = time(nil)
+  var now = timespec()
+  clock_gettime(CLOCK_REALTIME, &now)
   var parts = tm()
-  gmtime_r(&now, &parts)
+  gmtime_r(&now.tv_sec, &parts)
   var text = [CChar](repeating: 0, count: 32)
-  let length = strftime(&text, text.count, "%Y-%m-%dT%H:%M:%SZ", &parts)
+  let length = strftime(&text, text.count, "%Y-%m-%dT%H:%M:%S", &parts)
+  let fraction = String(1_000_000 + now.tv_nsec / 1000).dropFirst()
   return String(decoding: text[..<length].map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    + ".\(fraction)Z"
 }
 
 /// Whether anything has the name `path`.

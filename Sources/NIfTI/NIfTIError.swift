@@ -6,6 +6,8 @@ public struct NIfTIError: Error, CustomStringConvertible {
     case badData
     /// A file that must be there is not.
     case missing
+    /// A volume cannot become a NIfTI file.
+    case unwritable
   }
 
   /// The kind.
@@ -23,5 +25,7 @@ public struct NIfTIError: Error, CustomStringConvertible {
   }
 
   /// `cannot read 'x': reason`.
-  public var description: String { "cannot read '\(path)': \(reason)" }
+  public var description: String {
+    "cannot \(kind == .unwritable ? "write" : "read") '\(path)': \(reason)"
+  }
 }

@@ -14,6 +14,7 @@ struct CatRun {
   private var bytes: UInt64 = 0
   private var read = 0
   private var warned = 0
+  private var isWarned = false
   private var refused: UInt64 = 0
   private var skipped: UInt64 = 0
 
@@ -39,18 +40,20 @@ struct CatRun {
         if isOpen { try writer.data(block.bytes) }
         ahead.recycle(block)
       case .close(let quirks): if isOpen { try close(quirks) }
-      case .failure(let error): try refuse(error)
+      // A source that was refused when it was opened is not refused again.
+      case .failure(let error, let wasOpen): if isOpen || !wasOpen { try refuse(error) }
       }
     }
     try writer.end(skipped: skipped)
     if options.verbose {
-      tell("\(read) volumes read, \(warned) with warnings, \(refused) refused")
+      tell("volumes: \(read) read, \(warned) with warnings, \(refused) refused")
     }
     return refused > 0 ? .partial : .done
   }
 
   private mutating func open(_ source: SourcePath, _ header: VolumeHeader) throws {
     self.source = source
+    isWarned = false
     var header = header
     header.obsSubjectID =
       try subjects?.subject(of: source) ?? SubjectRule.standard(source.name)
@@ -95,7 +98,10 @@ struct CatRun {
   }
 
   private mutating func warn(_ quirks: [String]) {
-    if !quirks.isEmpty { warned += 1 }
+    if !quirks.isEmpty, !isWarned {
+      warned += 1
+      isWarned = true
+    }
     guard !options.quiet, let source else { return }
     for quirk in quirks { tell("warning: '\(source.header)': \(quirk)") }
   }

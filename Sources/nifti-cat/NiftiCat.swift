@@ -16,7 +16,7 @@ struct NiftiCat: Tool {
     version: volpipeVersion)
 
   @Option(
-    name: [.customShort("T"), .customLong("files-from")],
+    name: [.customShort("T", allowingJoined: true), .customLong("files-from")],
     help: ArgumentHelp("Read paths from FILE, one a line; - for standard input.", valueName: "file")
   )
   var filesFrom: String?

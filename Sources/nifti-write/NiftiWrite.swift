@@ -27,7 +27,7 @@ struct NiftiWrite: Tool {
   var name = "{name}"
 
   @Option(
-    name: [.customShort("z"), .customLong("gzip")],
+    name: [.customShort("z", allowingJoined: true), .customLong("gzip")],
     help: ArgumentHelp("Compress with gzip at LEVEL, 1 to 9.", valueName: "level"))
   var gzip: Int?
 
@@ -65,6 +65,9 @@ struct NiftiWrite: Tool {
       throw error
     }
     progress.finish()
+    if output == "-", writer.volumes == 0 {
+      throw ToolFailure(.noInput, "nothing written: the stream holds no volume")
+    }
     guard lost > 0 else { return .done }
     Self.warn("the producer gave up \(lost) volumes")
     return .partial

@@ -39,7 +39,8 @@ struct VolCat: Tool {
       let totals = snapshot.manifest.collections.filter { $0.key == collection ?? $0.key }
       progress.expect(totals.values.reduce(0) { $0 + $1.rawBytes })
     }
-    let temporary = getenv("TMPDIR").map { String(cString: $0) } ?? "/tmp"
+    let named = getenv("TMPDIR").map { String(cString: $0) } ?? ""
+    let temporary = named.isEmpty ? "/tmp" : named
     let streamer = VolumeStreamer(
       snapshot, to: output, jobs: jobs.count, scratchDirectory: temporary
     ) { progress.add(volumes: 1, bytes: $0, work: $0) }

@@ -24,7 +24,7 @@ struct VolCommit: Tool {
       valueName: "file"))
   var metaJson: String?
 
-  @Flag(name: .shortAndLong, help: "Print no warnings.")
+  @Flag(name: .shortAndLong, help: "Do not print the snapshot's number.")
   var quiet = false
 
   @Argument(help: "The dataset's directory.")
@@ -39,7 +39,7 @@ struct VolCommit: Tool {
     let committer = Committer(try Dataset(opening: dataset), tool: Self.nameAndVersion)
     let manifest = try committer.commit(stages, metadata: metadata)
     let output = LineWriter()
-    try output.line(String(manifest.snapshot))
+    if !quiet { try output.line(String(manifest.snapshot)) }
     try output.finish()
     return .done
   }

@@ -21,7 +21,8 @@ struct VolWrite: Tool {
   var chunk = ChunkShape.automatic
 
   @Option(
-    name: .shortAndLong, help: ArgumentHelp("Zstandard level, 1 to 19.", valueName: "level"))
+    name: [.customShort("l", allowingJoined: true), .long],
+    help: ArgumentHelp("Zstandard level, 1 to 19.", valueName: "level"))
   var level = 1
 
   @Flag(name: .customLong("no-shuffle"), help: "Do not shuffle bytes before compression.")
@@ -31,7 +32,7 @@ struct VolWrite: Tool {
 
   @Option(
     help: ArgumentHelp(
-      "Begin a new pack after SIZE bytes; K, M and G are powers of 1024.", valueName: "size"))
+      "Begin a new pack after SIZE bytes; K, M, G and T are powers of 1024.", valueName: "size"))
   var packSize = ByteSize(bytes: 4 << 30)
 
   @Option(

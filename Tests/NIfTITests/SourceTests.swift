@@ -79,7 +79,7 @@ import VolumeFormat
         case .data(let block):
           seen.append(Int(block.bytes[0]))
           ahead.recycle(block)
-        case .failure(let error): failures.append("\(error)")
+        case .failure(let error, _): failures.append("\(error)")
         default: break
         }
       }

@@ -20,7 +20,7 @@ import zstandard
 
 ABSENT = 2**64 - 1
 HEX32 = re.compile(r"[0-9a-f]{32}")
-TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
+TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 
 
 class FormatError(AssertionError):

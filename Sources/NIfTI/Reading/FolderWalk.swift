@@ -70,8 +70,8 @@ public struct FolderWalk {
   /// Whether a voxels' file is in a folder with its header, and so comes with it.
   private static func isCoveredByHeader(_ name: String, _ names: Set<String>) -> Bool {
     guard let stem = SourcePath.stem(name, SourcePath.imageSuffixes) else { return false }
-    return SourcePath.headerSuffixes.contains {
-      names.contains(stem + $0) || names.contains(stem + $0.uppercased())
+    return SourcePath.headerSuffixes.flatMap(SourcePath.spellings).contains {
+      names.contains(stem + $0)
     }
   }
 

@@ -72,7 +72,7 @@ public final class NIfTIFile {
             + "missing")
     }
     if let size, layout.isGuessed, size - offset != layout.byteCount {
-      throw NIfTIError(path, layout.quirks.last ?? "a dimension is 0")
+      throw NIfTIError(path, "a dimension is 0 or less, and its size does not fit")
     }
     // The extensions are looked through before the volume is announced with its quirks.
     if !header.isPair {

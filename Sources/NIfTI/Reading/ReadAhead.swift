@@ -15,7 +15,7 @@ public final class ReadAhead: @unchecked Sendable {
     /// The volume is whole; quirks that only its end showed.
     case close([String])
     /// A source is bad: before it was opened, or on the way.
-    case failure(any Error)
+    case failure(any Error, wasOpen: Bool)
   }
 
   /// A piece of voxels.
@@ -95,15 +95,13 @@ public final class ReadAhead: @unchecked Sendable {
 
   private func work() {
     while let (number, source) = begin() {
+      var isOpen = false
       do {
-        switch source {
-        case .success(let source): try read(source, number)
-        case .failure(let error): throw error
-        }
+        try read(try source.get(), number, &isOpen)
       } catch is Cancelled {
         return
       } catch {
-        try? emit(.failure(error), number)
+        try? emit(.failure(error, wasOpen: isOpen), number)
       }
       monitor.update { queues[number]?.isDone = true }
     }
@@ -136,9 +134,10 @@ public final class ReadAhead: @unchecked Sendable {
     }
   }
 
-  private func read(_ source: SourcePath, _ number: Int) throws {
+  private func read(_ source: SourcePath, _ number: Int, _ isOpen: inout Bool) throws {
     let file = try NIfTIFile(source)
     try emit(.open(source, file.header), number)
+    isOpen = true
     let quirks = try file.pass(
       extra: { try emit(.extra(Array($0)), number) },
       data: { fill in

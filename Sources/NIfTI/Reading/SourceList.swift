@@ -25,11 +25,23 @@ public final class SourceList {
       walk = nil
       if let path = paths.popFirst() {
         walk = FolderWalk(path)
-      } else if let path = try list?.next() {
+      } else if let path = try nextOfList() {
         walk = FolderWalk(path)
       } else {
         return nil
       }
+    }
+  }
+}
+
+extension SourceList {
+  /// The next path of the list, which is not gone on with after an error of its own.
+  private func nextOfList() throws -> String? {
+    do {
+      return try list?.next()
+    } catch {
+      list = nil
+      throw error
     }
   }
 }

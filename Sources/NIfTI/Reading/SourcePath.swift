@@ -64,18 +64,17 @@ public struct SourcePath: Sendable, Equatable {
     return nil
   }
 
+  /// A suffix in the ways in which systems without lower case left it.
+  static func spellings(_ suffix: String) -> [String] {
+    let capitalised = "." + suffix.dropFirst().prefix(1).uppercased() + suffix.dropFirst(2)
+    return [suffix, suffix.uppercased(), capitalised]
+  }
+
   /// The other file of a pair, compressed alike if there is a choice.
   private static func partner(_ stem: String, _ path: String, _ suffixes: [String]) -> String? {
     let isCompressed = path.lowercased().hasSuffix(".gz")
-    let isUpper = path.uppercased() == path || path.hasSuffix("HDR") || path.hasSuffix("IMG")
-    let ordered = suffixes.sorted { a, _ in a.hasSuffix(".gz") == isCompressed }
-    for suffix in ordered {
-      for candidate in [suffix, suffix.uppercased()].sorted(by: { a, _ in (a != suffix) == isUpper }
-      )
-      where access(stem + candidate, F_OK) == 0 {
-        return stem + candidate
-      }
-    }
-    return nil
+    let alike = suffixes.filter { $0.hasSuffix(".gz") == isCompressed }
+    let others = suffixes.filter { $0.hasSuffix(".gz") != isCompressed }
+    return (alike + others).flatMap(spellings).map { stem + $0 }.first(where: fileExists)
   }
 }

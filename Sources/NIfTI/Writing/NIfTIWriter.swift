@@ -57,17 +57,20 @@ public final class NIfTIWriter {
 
   private let options: Options
   private var current: Current?
-  private var isUsed = false
+  /// Number of volumes begun.
+  public private(set) var volumes = 0
 
   /// Prepares writing.
   public init(_ options: Options) { self.options = options }
 
   /// Begins a volume.
   public func open(_ header: VolumeHeader) throws {
-    if options.folder == nil, isUsed {
-      throw NIfTIError(header.label, "only one volume can go to standard output; use --output DIR")
+    if options.folder == nil, volumes > 0 {
+      throw NIfTIError(
+        header.label, "only one volume can go to standard output; use --output DIR",
+        kind: .unwritable)
     }
-    isUsed = true
+    volumes += 1
     current = Current(header: header)
   }
 
@@ -171,7 +174,8 @@ public final class NIfTIWriter {
     current?.swapSize = source.byteOrder == "big" ? header.dtype.swapSize : 1
     if source.layout == "pair" {
       guard options.folder != nil else {
-        throw NIfTIError(header.label, "a pair of files cannot go to standard output")
+        throw NIfTIError(
+          header.label, "a pair of files cannot go to standard output", kind: .unwritable)
       }
       current?.headerBytesLeft = source.headerBytes ?? 0
       let headerFile = try begin(".hdr")
@@ -227,10 +231,9 @@ public final class NIfTIWriter {
     if options.replaces {
       try Publishing.rename(temporary, to: pending.path)
     } else {
-      guard try Publishing.link(temporary, to: pending.path) else {
+      guard try Publishing.rename(temporary, toNew: pending.path) else {
         throw Exists(path: pending.path)
       }
-      try Publishing.remove(temporary)
     }
   }
 }

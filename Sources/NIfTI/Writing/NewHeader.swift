@@ -5,13 +5,15 @@ internal import VolumeFormat
 enum NewHeader {
   /// Makes header and extension flag, which little-endian voxels follow directly.
   ///
-  /// They are 352 bytes of NIfTI-1, or 544 of NIfTI-2 where a dimension is over 32,767. The affine becomes the sform, in millimetres.
+  /// They are 352 bytes of NIfTI-1, or 544 of NIfTI-2 where a dimension is over 32,767. The affine
+  /// becomes the sform, in millimetres.
   static func make(_ header: VolumeHeader) throws(NIfTIError) -> [UInt8] {
     let type = VoxelLayout.types.first { $0.value == (header.dtype, header.channels) }
     guard let datatype = type?.key else {
       throw NIfTIError(
         header.label,
-        "NIfTI has no type for \(header.channels) channels of \(header.dtype.rawValue)")
+        "NIfTI has no type for \(header.channels) channels of \(header.dtype.rawValue)",
+        kind: .unwritable)
     }
     let isSecond = header.shape.contains { $0 > Int(Int16.max) }
     var f = FieldWriter(isSecond: isSecond)

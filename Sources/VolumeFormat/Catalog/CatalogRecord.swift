@@ -34,6 +34,8 @@ public struct CatalogKey: Hashable, Comparable, Sendable {
 public struct CatalogRecord: Sendable {
   /// The longest record, in bytes after its length field.
   static let maximumSize = 8 << 20
+  /// The longest header that is let in: an open frame must hold it with its collection added.
+  static let maximumHeader = Frame.maximumHeader - 4096
   /// Extras up to this length are held in the record if all of them together have at most
   /// `maximumInline` bytes.
   static let inlineExtra = 4096

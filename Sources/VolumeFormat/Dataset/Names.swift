@@ -21,6 +21,18 @@ public enum Names {
     return defect(ofID: name)
   }
 
+  /// Two names that are the same text to a person, and to Swift, in different bytes.
+  ///
+  /// Such names would be one collection to some readers and two to others.
+  static func firstSpeltTwoWays(_ names: [String]) -> (String, String)? {
+    var spelling: [String: String] = [:]
+    for name in names {
+      guard let other = spelling.updateValue(name, forKey: name) else { continue }
+      if !other.utf8.elementsEqual(name.utf8) { return (other, name) }
+    }
+    return nil
+  }
+
   /// Whether `text` is `count` lower-case hexadecimal digits.
   static func isHexadecimal(_ text: String, count: Int) -> Bool {
     text.utf8.count == count

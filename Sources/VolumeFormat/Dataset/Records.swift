@@ -202,7 +202,9 @@ public struct Manifest: Sendable, Equatable {
       if let defect = stage.defect() { return "stage '\(stage.stage)': \(defect)" }
       guard seen.insert(stage.stage).inserted else { return "it names '\(stage.stage)' twice" }
     }
-    guard Self.totals(of: stages) == collections else {
+    guard Names.firstSpeltTwoWays(stages.map(\.collection)) == nil,
+      Self.totals(of: stages) == collections
+    else {
       return "the sums in 'collections' are not those of its stages"
     }
     return nil

@@ -58,19 +58,8 @@ public struct Committer {
   }
 
   private func select(_ names: [String], _ head: Manifest?) throws -> [Stage] {
+    guard names.isEmpty else { return try selectNamed(names, head) }
     let pending = try dataset.pendingStages(besides: head)
-    guard names.isEmpty else {
-      let wanted = Set(names)
-      let found = pending.filter { wanted.contains($0.stage) }
-      if let missing = wanted.subtracting(found.map(\.stage)).sorted().first {
-        let isCommitted = head?.stages.contains { $0.stage == missing } ?? false
-        throw Refusal.nothingStaged(
-          isCommitted
-            ? "in '\(dataset.path)': stage '\(missing)' is committed already"
-            : "in '\(dataset.path)': no finished stage '\(missing)'; vol-ls --staged lists them")
-      }
-      return found
-    }
     guard !pending.isEmpty else {
       // A committer that was killed may have left the hint behind.
       try? refreshHead()
@@ -79,11 +68,33 @@ public struct Committer {
     return pending
   }
 
+  private func selectNamed(_ names: [String], _ head: Manifest?) throws -> [Stage] {
+    var result: [Stage] = []
+    for name in names where !result.contains(where: { $0.stage == name }) {
+      if head?.stages.contains(where: { $0.stage == name }) == true {
+        throw Refusal.nothingStaged(
+          "in '\(dataset.path)': stage '\(name)' is committed already")
+      }
+      guard Names.isHexadecimal(name, count: 32), let stage = try dataset.stage(name) else {
+        throw Refusal.nothingStaged(
+          "in '\(dataset.path)': no finished stage '\(name)'; vol-ls --staged lists them")
+      }
+      result.append(stage)
+    }
+    return result.sorted { ($0.created, $0.stage) < ($1.created, $1.stage) }
+  }
+
   /// Checks that all files are there, that catalogs are whole, and that no id occurs twice.
   ///
   /// Packs were flushed by their writer; reading them again would cost as much as writing them.
   private func check(_ stages: [Stage], _ head: Manifest?) throws {
     var keys: [(key: CatalogKey, stage: Int)] = []
+    let names = ((head?.stages ?? []) + stages).map(\.collection)
+    if let (one, other) = Names.firstSpeltTwoWays(names) {
+      throw FormatError(
+        dataset.path,
+        "collections '\(one)' and '\(other)' differ only in how Unicode spells them")
+    }
     for (number, stage) in stages.enumerated() {
       for pack in stage.packs {
         guard try InputFile(dataset.file(pack.path)).size() == pack.bytes else {

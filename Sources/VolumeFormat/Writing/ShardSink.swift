@@ -104,6 +104,12 @@ final class ShardSink: @unchecked Sendable {
         var header = try record.header(in: catalog.path)
         header.quirks = (header.quirks ?? []) + quirks
         record.headerJSON = try JSON.encode(header)
+        guard record.headerJSON.count <= CatalogRecord.maximumHeader else {
+          throw FormatError(
+            record.obsID,
+            "with its quirks, its header is over "
+              + "\(CatalogRecord.maximumHeader) bytes long")
+        }
       }
       record.crc32 = crc32
       try catalog.append(record)

@@ -27,7 +27,12 @@ public final class StageWriter {
     self.dataset = dataset
     self.collection = collection
     self.options = options
-    committed = CatalogSet(dataset, try dataset.manifest()?.stages ?? [])
+    let stages = try dataset.manifest()?.stages ?? []
+    if let (_, other) = Names.firstSpeltTwoWays([collection] + stages.map(\.collection)) {
+      throw FormatError(
+        collection, "the dataset has this collection in another spelling of Unicode: '\(other)'")
+    }
+    committed = CatalogSet(dataset, stages)
   }
 
   /// Writes all volumes of a stream and publishes the stage.
@@ -178,7 +183,9 @@ public final class StageWriter {
     header.obsID = id
     header.collection = nil
     let json = try JSON.encode(header)
-    guard json.count <= Frame.maximumHeader else { throw refusal("its header is over 4 MiB") }
+    guard json.count <= CatalogRecord.maximumHeader else {
+      throw refusal("its header is over \(CatalogRecord.maximumHeader) bytes long")
+    }
     let record = CatalogRecord(
       obsID: id, headerJSON: json, rawBytes: header.byteCount, pack: 0,
       isShuffled: options.shuffle && header.dtype.size > 1, chunk: chunk)
