@@ -1,5 +1,6 @@
 import CCrypto
 import CISAL
+import CZlib
 
 /// The CRC-32 of zlib and gzip (polynomial 0xEDB88320, reflected).
 public struct CRC32 {
@@ -14,6 +15,11 @@ public struct CRC32 {
     guard let base = bytes.baseAddress, !bytes.isEmpty else { return }
     value = crc32_gzip_refl(
       value, base.assumingMemoryBound(to: UInt8.self), UInt64(bytes.count))
+  }
+
+  /// Takes in the `count` bytes whose checksum is `other`, without looking at them again.
+  public mutating func append(_ other: CRC32, count: Int) {
+    value = UInt32(truncatingIfNeeded: crc32_combine(UInt(value), UInt(other.value), count))
   }
 
   /// The checksum of `bytes` alone.

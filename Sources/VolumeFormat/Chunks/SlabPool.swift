@@ -37,7 +37,7 @@ final class SlabPool: @unchecked Sendable {
       return (nil, free)
     }
     for other in stale { other.deallocate() }
-    return buffer ?? .allocate(byteCount: size, alignment: 64)
+    return buffer ?? allocateLarge(size)
   }
 
   /// Gives back what `take` returned.

@@ -19,11 +19,11 @@ public enum Frame {
     case data, extra, close, drop, end
   }
 
-  /// The 20 bytes before a header and a body, checksum included.
+  /// The 20 bytes before a header and a body of `bodyCount` bytes, checksum included.
   static func prelude(
-    _ kind: Kind, header: UnsafeRawBufferPointer, body: UnsafeRawBufferPointer
+    _ kind: Kind, header: UnsafeRawBufferPointer, bodyCRC: CRC32, bodyCount: Int
   ) -> [UInt8] {
-    precondition(header.count <= maximumHeader && body.count <= maximumBody)
+    precondition(header.count <= maximumHeader && bodyCount <= maximumBody)
     var bytes: [UInt8] = []
     bytes.reserveCapacity(preludeSize)
     bytes.appendLittle(magic)
@@ -31,11 +31,11 @@ public enum Frame {
     bytes.append(kind.rawValue)
     bytes.appendLittle(UInt16(0))
     bytes.appendLittle(UInt32(header.count))
-    bytes.appendLittle(UInt32(body.count))
+    bytes.appendLittle(UInt32(bodyCount))
     var crc = CRC32()
     bytes.withUnsafeBytes { crc.update($0) }
     crc.update(header)
-    crc.update(body)
+    crc.append(bodyCRC, count: bodyCount)
     bytes.appendLittle(crc.value)
     return bytes
   }

@@ -105,8 +105,11 @@ public final class FrameReader {
     if wanted.isEmpty { return 0 }
     try readExactly(wanted)
     let bytes = UnsafeRawBufferPointer(wanted)
-    frameCRC.update(bytes)
-    if bodyIsVoxels { voxelCRC.update(bytes) }
+    // One look at the bytes serves the frame's checksum and the volume's.
+    var crc = CRC32()
+    crc.update(bytes)
+    frameCRC.append(crc, count: bytes.count)
+    if bodyIsVoxels { voxelCRC.append(crc, count: bytes.count) }
     bodyRemaining -= bytes.count
     if bodyRemaining == 0 { try checkFrameCRC() }
     return bytes.count

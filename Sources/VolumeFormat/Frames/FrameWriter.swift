@@ -50,8 +50,9 @@ public final class FrameWriter {
     while offset < bytes.count {
       let end = min(bytes.count, offset + (1 << 20))
       let piece = UnsafeRawBufferPointer(rebasing: bytes[offset..<end])
-      crc.update(piece)
-      try frame(.data, body: piece)
+      // One look at the bytes serves the frame's checksum and the volume's.
+      let pieceCRC = try frame(.data, body: piece)
+      crc.append(pieceCRC, count: piece.count)
       offset = end
     }
     written += UInt64(bytes.count)
@@ -85,11 +86,17 @@ public final class FrameWriter {
     dropped = 0
   }
 
+  /// Writes one frame; returns the checksum of its body.
+  @discardableResult
   private func frame(
     _ kind: Frame.Kind, header: [UInt8] = [],
     body: UnsafeRawBufferPointer = .init(start: nil, count: 0)
-  ) throws {
-    let prelude = header.withUnsafeBytes { Frame.prelude(kind, header: $0, body: body) }
+  ) throws -> CRC32 {
+    var bodyCRC = CRC32()
+    bodyCRC.update(body)
+    let prelude = header.withUnsafeBytes {
+      Frame.prelude(kind, header: $0, bodyCRC: bodyCRC, bodyCount: body.count)
+    }
     pending += prelude
     pending += header
     if body.count >= 1 << 16 {
@@ -99,6 +106,7 @@ public final class FrameWriter {
       pending += body
       if pending.count >= 1 << 17 { try flush() }
     }
+    return bodyCRC
   }
 
   private func flush() throws {
