@@ -35,7 +35,7 @@ check:
 	$(SWIFT) build $(TESTFLAGS) --build-tests
 	$(SWIFT) test $(TESTFLAGS) --skip-build
 	VOLPIPE_BIN="$(CURDIR)/$(TESTBUILD)/release" \
-	    "$$(scripts/python Tests/oracle/requirements.txt)" -m pytest -q Tests/oracle
+	    "$$(scripts/python Tests/oracle/requirements.txt)" -m pytest Tests/oracle
 
 lint:
 	scripts/install-dependencies --tests

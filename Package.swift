@@ -35,7 +35,8 @@ let package = Package(
     library("CZstd", "libzstd", "libzstd-dev"),
     library("CCrypto", "libcrypto", "libssl-dev"),
     .target(
-      name: "ByteIO", dependencies: ["CISAL", "CZlib", "CCrypto", "CLinux", system], swiftSettings: strict),
+      name: "ByteIO", dependencies: ["CISAL", "CZlib", "CCrypto", "CLinux", system],
+      swiftSettings: strict),
     .target(
       name: "VolumeFormat", dependencies: ["ByteIO", "CZstd", system], swiftSettings: strict),
     .target(
