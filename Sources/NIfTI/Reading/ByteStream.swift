@@ -23,10 +23,9 @@ extension ByteStream {
 
   /// The next `count` bytes, or fewer at the end.
   func take(_ count: Int) throws -> [UInt8] {
-    var bytes = [UInt8](repeating: 0, count: count)
-    let filled = try bytes.withUnsafeMutableBytes { try readFully(into: $0) }
-    bytes.removeSubrange(filled...)
-    return bytes
+    try [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
+      filled = try readFully(into: UnsafeMutableRawBufferPointer(buffer))
+    }
   }
 }
 

@@ -146,8 +146,11 @@ public final class NIfTIFile {
     _ count: UInt64?, _ extra: (UnsafeRawBufferPointer) throws -> Void
   ) throws {
     var left = count ?? .max
+    // Mostly nothing is left, which a small piece shows as well as a large one.
+    var size = count == nil ? 4096 : Self.extraPiece
     while left > 0 {
-      let piece = try voxels.take(Int(min(left, UInt64(Self.extraPiece))))
+      let piece = try voxels.take(Int(min(left, UInt64(size))))
+      size = Self.extraPiece
       if piece.isEmpty {
         if count == nil { return }
         throw NIfTIError(path, "it ends before its voxels begin")
