@@ -34,7 +34,8 @@ public final class OrderedPipeline<Worker, Input: Sendable, Output: Sendable>: @
             var worker = try makeWorker()
             while let (number, input) = takeInput() {
               let output = try transform(&worker, input)
-              monitor.update { outputs[number] = output }
+              // After a failure nobody takes outputs, and what they hold others may wait for.
+              monitor.update { if failure == nil { outputs[number] = output } }
             }
           } catch {
             fail(error)
@@ -62,6 +63,14 @@ public final class OrderedPipeline<Worker, Input: Sendable, Output: Sendable>: @
       inputs[submitted] = input
       submitted += 1
       return .success(())
+    }.get()
+  }
+
+  /// Waits until nothing is under way; more may be handed in then.
+  public func drain() throws {
+    try monitor.wait { () -> Result<Void, any Error>? in
+      if let failure { return .failure(failure) }
+      return sunk == submitted ? .success(()) : nil
     }.get()
   }
 

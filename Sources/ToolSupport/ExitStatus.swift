@@ -46,7 +46,12 @@ public func explain(_ error: any Error) -> ToolFailure {
   case let error as NIfTIError:
     ToolFailure(error.kind == .missing ? .noInput : .badData, error.description)
   case let error as NIfTIWriter.Exists:
-    ToolFailure(.cannotCreate, "cannot create '\(error.path)': it exists; --force replaces it")
+    ToolFailure(
+      .cannotCreate,
+      "cannot create '\(error.path)': "
+        + (error.isOwn
+          ? "another volume of this stream has the name; --name makes names that differ"
+          : "it exists; --force replaces it"))
   case Committer.Refusal.nothingStaged(let reason):
     ToolFailure(.noInput, "nothing to commit \(reason)")
   case Committer.Refusal.lostRaces(let count):

@@ -97,6 +97,7 @@ public func humanBytes(_ bytes: UInt64) -> String {
 
 /// `value` with so many digits behind the point.
 public func decimal(_ value: Double, _ digits: Int) -> String {
+  guard value.isFinite, value >= 0, value < 1e12 else { return "\(value)" }
   var scale = 1.0
   for _ in 0..<digits { scale *= 10 }
   let scaled = UInt64((value * scale).rounded())

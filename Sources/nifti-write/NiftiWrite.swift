@@ -99,7 +99,7 @@ struct NiftiWrite: Tool {
       case .drop:
         writer.drop()
         lost += 1
-      case .end(let skipped): lost += skipped
+      case .end(let skipped): lost &+= skipped
       }
     }
     return lost

@@ -37,7 +37,7 @@ struct VolCat: Tool {
     let progress = Progress(quiet: quiet)
     if obsID.isEmpty {
       let totals = snapshot.manifest.collections.filter { $0.key == collection ?? $0.key }
-      progress.expect(totals.values.reduce(0) { $0 + $1.rawBytes })
+      progress.expect(totals.values.reduce(0) { $0 &+ $1.rawBytes })
     }
     let named = getenv("TMPDIR").map { String(cString: $0) } ?? ""
     let temporary = named.isEmpty ? "/tmp" : named

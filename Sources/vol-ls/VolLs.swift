@@ -127,7 +127,7 @@ struct VolLs: Tool {
       guard let manifest = try dataset.manifest(number) else { continue }
       try listing.add([
         .count(number), .text(manifest.created),
-        .count(manifest.collections.values.reduce(0) { $0 + $1.volumes }),
+        .count(manifest.collections.values.reduce(0) { $0 &+ $1.volumes }),
         .json(.object(manifest.metadata)),
       ])
     }
@@ -166,7 +166,7 @@ struct VolLs: Tool {
       case .drop(let reason):
         lost += 1
         Self.warn("volume '\(current?.label ?? "")' was dropped: \(reason)")
-      case .end(let skipped): lost += skipped
+      case .end(let skipped): lost &+= skipped
       case .data, .extra: break
       }
     }

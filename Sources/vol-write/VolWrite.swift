@@ -89,7 +89,7 @@ struct VolWrite: Tool {
   }
 
   private func report(_ summary: StageSummary) throws -> ExitStatus {
-    let lost = summary.dropped + summary.skipped
+    let lost = summary.dropped &+ summary.skipped
     guard let stage = summary.stage else {
       throw ToolFailure(
         .noInput,

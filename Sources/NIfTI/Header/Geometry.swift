@@ -86,6 +86,10 @@ struct Geometry {
     }
     var (b, c, d) = (header.quaternion[0], header.quaternion[1], header.quaternion[2])
     let rest = 1 - (b * b + c * c + d * d)
+    guard rest.isFinite else {
+      quirks.append("the quaternion is too long to shorten, the qform is ignored")
+      return nil
+    }
     var a = 0.0
     if rest > 0 {
       a = rest.squareRoot()

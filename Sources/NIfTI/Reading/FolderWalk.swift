@@ -10,7 +10,8 @@ public struct FolderWalk {
     var path: String
     var names: [String]
     var taken = 0
-    var all: Set<String>
+    /// As bytes: Swift's strings are equal in either spelling of Unicode.
+    var all: Set<[UInt8]>
     var identity: [UInt64]
   }
 
@@ -64,14 +65,15 @@ public struct FolderWalk {
       !open.contains(where: { $0.identity == identity })
     else { return }
     let names = try directoryEntries(path).filter { !$0.hasPrefix(".") }
-    open.append(Folder(path: path, names: names, all: Set(names), identity: identity))
+    open.append(
+      Folder(path: path, names: names, all: Set(names.map { Array($0.utf8) }), identity: identity))
   }
 
   /// Whether a voxels' file is in a folder with its header, and so comes with it.
-  private static func isCoveredByHeader(_ name: String, _ names: Set<String>) -> Bool {
+  private static func isCoveredByHeader(_ name: String, _ names: Set<[UInt8]>) -> Bool {
     guard let stem = SourcePath.stem(name, SourcePath.imageSuffixes) else { return false }
     return SourcePath.headerSuffixes.flatMap(SourcePath.spellings).contains {
-      names.contains(stem + $0)
+      names.contains(Array((stem + $0).utf8))
     }
   }
 

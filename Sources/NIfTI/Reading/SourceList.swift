@@ -5,7 +5,7 @@ public final class SourceList {
   private var paths: ArraySlice<String>
   private var list: PathList?
   private var walk: FolderWalk?
-  private var last: SourcePath?
+  private var last: [UInt8]?
 
   /// Goes through `paths`, then through those in `list`.
   public init(_ paths: [String], list: PathList?) {
@@ -18,8 +18,10 @@ public final class SourceList {
     while true {
       if let source = try walk?.next() {
         // Both files of a pair may be named, as by a shell's `*`.
-        if source.image != nil, source == last { continue }
-        last = source
+        // Swift's strings are equal in either spelling of Unicode, files are not.
+        let name = Array(source.header.utf8)
+        if source.image != nil, name == last { continue }
+        last = name
         return source
       }
       walk = nil

@@ -30,6 +30,8 @@ public final class NIfTIWriter {
   public struct Exists: Error {
     /// Its path.
     public var path: String
+    /// Whether another volume of the same stream made it.
+    public var isOwn: Bool
   }
 
   /// A file under its temporary name.
@@ -47,6 +49,9 @@ public final class NIfTIWriter {
     var head: [UInt8] = []
     /// Nil until decided.
     var isVerbatim: Bool?
+    /// Source bytes before the voxels that came, and how many the header says there are.
+    var leadBytes: UInt64 = 0
+    var leadWanted: UInt64?
     /// In a pair, bytes that still belong to the header file.
     var headerBytesLeft: UInt64 = 0
     var files: [Pending] = []
@@ -57,6 +62,8 @@ public final class NIfTIWriter {
 
   private let options: Options
   private var current: Current?
+  /// The paths of this stream's files, 16 bytes each.
+  private var written: Set<CatalogKey> = []
   /// Number of volumes begun.
   public private(set) var volumes = 0
 
@@ -77,6 +84,7 @@ public final class NIfTIWriter {
   /// Takes source bytes that are not voxels.
   public func extra(_ bytes: [UInt8], afterVoxels: Bool) throws {
     guard current?.isVerbatim != false else { return }
+    if !afterVoxels { current?.leadBytes += UInt64(bytes.count) }
     if current?.isVerbatim == nil {
       current?.head += bytes
       try decide(isLast: false)
@@ -88,6 +96,7 @@ public final class NIfTIWriter {
   /// Takes voxels, little-endian; the memory is changed.
   public func data(_ bytes: UnsafeMutableRawBufferPointer) throws {
     if current?.isVerbatim == nil { try decide(isLast: true) }
+    try checkLead()
     guard var volume = current else { return }
     guard volume.swapSize > 1 else {
       try volume.files.last?.stream.write(UnsafeRawBufferPointer(bytes))
@@ -145,8 +154,8 @@ public final class NIfTIWriter {
     guard var volume = current else { return }
     let size = NIfTIHeader.size(of: volume.head)
     guard isLast || size.map({ volume.head.count >= $0 }) == true else { return }
-    volume.isVerbatim =
-      size.map { Self.fits(Array(volume.head.prefix($0)), volume.header) } ?? false
+    volume.leadWanted = size.flatMap { Self.lead(Array(volume.head.prefix($0)), volume.header) }
+    volume.isVerbatim = volume.leadWanted != nil
     let head = volume.head
     volume.head = []
     current = volume
@@ -158,15 +167,35 @@ public final class NIfTIWriter {
     }
   }
 
-  private static func fits(_ raw: [UInt8], _ header: VolumeHeader) -> Bool {
+  /// Refuses voxels before which not all came that the header announces.
+  private func checkLead() throws {
+    guard let volume = current, let wanted = volume.leadWanted else { return }
+    guard volume.leadBytes == wanted else {
+      throw NIfTIError(
+        volume.header.label,
+        "\(volume.leadBytes) source bytes came before its voxels, its header says \(wanted); "
+          + "a filter that drops some must drop 'source' too", kind: .unwritable)
+    }
+    current?.leadWanted = nil
+  }
+
+  /// How many source bytes precede the voxels, if the source's header still fits the volume.
+  private static func lead(_ raw: [UInt8], _ header: VolumeHeader) -> UInt64? {
     guard let parsed = try? NIfTIHeader(raw, path: ""),
-      let layout = try? VoxelLayout(parsed, path: ""), let source = header.source
-    else { return false }
+      let layout = try? VoxelLayout(parsed, path: ""), let source = header.source,
+      source.byteOrder == (parsed.isBigEndian ? "big" : "little"),
+      source.layout == (parsed.isPair ? "pair" : "single"),
+      parsed.voxOffset >= 0, parsed.voxOffset < 0x1p62
+    else { return nil }
     let original = VolumeHeader(
       parsed, layout: layout, name: header.name ?? "", source: source, quirks: [])
-    return original.shape == header.shape && original.dtype == header.dtype
-      && original.channels == header.channels && original.affine == header.affine
-      && original.slope == header.slope && original.intercept == header.intercept
+    guard original.shape == header.shape, original.dtype == header.dtype,
+      original.channels == header.channels, original.affine == header.affine,
+      original.slope == header.slope, original.intercept == header.intercept
+    else { return nil }
+    let offset = UInt64(parsed.voxOffset)
+    if parsed.isPair { return (source.headerBytes ?? 0) &+ offset }
+    return offset == 0 ? UInt64(parsed.minimumOffset) : offset
   }
 
   private func beginVerbatim() throws {
@@ -217,7 +246,8 @@ public final class NIfTIWriter {
     guard let header = current?.header else { preconditionFailure("no volume is open") }
     let name = try options.name.name(of: header)
     let path = "\(folder)/\(name)\(suffix)" + (options.gzip == nil ? "" : ".gz")
-    if !options.replaces, fileExists(path) { throw Exists(path: path) }
+    if written.contains(CatalogKey(path)) { throw Exists(path: path, isOwn: true) }
+    if !options.replaces, fileExists(path) { throw Exists(path: path, isOwn: false) }
     let parent = Publishing.parent(of: path)
     try Publishing.makeDirectories(parent)
     let temporary = "\(parent)/.nifti-write-\(randomIdentifier())"
@@ -228,11 +258,12 @@ public final class NIfTIWriter {
 
   private func publish(_ pending: Pending) throws {
     guard let temporary = pending.temporary else { return }
+    written.insert(CatalogKey(pending.path))
     if options.replaces {
       try Publishing.rename(temporary, to: pending.path)
     } else {
       guard try Publishing.rename(temporary, toNew: pending.path) else {
-        throw Exists(path: pending.path)
+        throw Exists(path: pending.path, isOwn: false)
       }
     }
   }

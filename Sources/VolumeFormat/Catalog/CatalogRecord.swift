@@ -80,7 +80,7 @@ public struct CatalogRecord: Sendable {
   /// Bytes in the packs that belong to this volume.
   public var storedBytes: UInt64 {
     extras.reduce(shardLength) { sum, extra in
-      if case .blob(_, let length) = extra.place { sum + UInt64(length) } else { sum }
+      if case .blob(_, let length) = extra.place { sum &+ UInt64(length) } else { sum }
     }
   }
 

@@ -49,7 +49,11 @@ public struct Dataset: Sendable {
   private static func makeMarker(_ path: String) throws {
     // Dot files: another creator's temporary file, or what a file manager leaves.
     let others = try directoryEntries(path).filter { !$0.hasPrefix(".") && $0 != Layout.marker }
-    if let other = others.first { throw DatasetError.obstructed(path, by: other) }
+    if let other = others.first {
+      // Another creator may have come in between, and gone on to make its directories.
+      if fileExists("\(path)/\(Layout.marker)") { return }
+      throw DatasetError.obstructed(path, by: other)
+    }
     let marker = DatasetMarker(datasetID: randomIdentifier(), created: timestamp())
     let temporary = Layout.temporary(path, "volpipe-\(randomIdentifier())")
     try Publishing.write(try JSON.encode(marker, pretty: true) + [0x0A], to: temporary)

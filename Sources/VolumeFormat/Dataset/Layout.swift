@@ -7,6 +7,9 @@ enum Layout {
   static let catalogs = "catalogs"
   static let stages = "stages"
 
+  /// The last number of ten digits.
+  static let maximumSnapshot: UInt64 = 9_999_999_999
+
   static func manifest(_ number: UInt64) -> String {
     let digits = String(number)
     return "\(manifests)/" + String(repeating: "0", count: max(0, 10 - digits.count)) + digits
@@ -28,7 +31,8 @@ enum Layout {
 
   /// The number of a manifest's file name, or nil.
   static func manifestNumber(_ name: String) -> UInt64? {
-    guard name.hasSuffix(".json"), let number = UInt64(name.dropLast(5)), number > 0,
+    guard name.hasSuffix(".json"), let number = UInt64(name.dropLast(5)),
+      (1...maximumSnapshot).contains(number),
       manifest(number) == "\(manifests)/\(name)"
     else { return nil }
     return number

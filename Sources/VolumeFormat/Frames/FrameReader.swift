@@ -172,6 +172,9 @@ public final class FrameReader {
         "the end frame counts \(end.volumes) volumes and \(end.dropped) dropped ones, the stream "
           + "holds \(volumes) and \(dropped)")
     }
+    guard end.skipped ?? 0 <= VolumeHeader.maximumBytes else {
+      throw bad("the end frame counts \(end.skipped ?? 0) skipped sources")
+    }
     volumes = 0
     dropped = 0
     state = .start

@@ -71,7 +71,11 @@ public enum JSON {
     if pretty { encoder.outputFormatting.insert(.prettyPrinted) }
     encoder.nonConformingFloatEncodingStrategy = .convertToString(
       positiveInfinity: "Infinity", negativeInfinity: "-Infinity", nan: "NaN")
-    return [UInt8](try encoder.encode(value))
+    do {
+      return [UInt8](try encoder.encode(value))
+    } catch is EncodingError {
+      throw FormatError("JSON", "a value cannot be written, as when it is nested over 500 deep")
+    }
   }
 
   /// Decodes; errors name the key at fault, without the library's wording around it.

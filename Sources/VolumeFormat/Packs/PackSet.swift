@@ -1,5 +1,8 @@
 /// The packs of one stage: extents go into the last; a new one begins when it is large enough.
 final class PackSet {
+  /// So many fit into a stage record.
+  private static let maximumPacks = 65_536
+
   private let stage: String
   private let pathOfPack: (Int) -> String
   private let packSize: UInt64
@@ -29,10 +32,13 @@ final class PackSet {
     }
     if current == nil {
       currentNumber += 1
+      guard currentNumber < Self.maximumPacks else {
+        throw FormatError(stage, "over \(Self.maximumPacks) packs; choose a larger --pack-size")
+      }
       let path = pathOfPack(currentNumber)
+      paths.append(path)
       let pack = try SealedFile(
         creating: path, magic: FileHeader.pack, stage: stage, number: currentNumber)
-      paths.append(path)
       current = pack
     }
     current?.mark()

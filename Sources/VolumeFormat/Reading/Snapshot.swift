@@ -53,6 +53,9 @@ public final class Snapshot {
     } else {
       pack = try InputFile(path)
       try FileHeader.check(pack, FileHeader.pack, stage: stage.stage, number: record.pack)
+      guard try pack.size() == entry.bytes else {
+        throw FormatError(path, "its size is not \(entry.bytes) bytes, as recorded")
+      }
       openPack = (path, pack)
     }
     let header = try record.header(in: dataset.file(stage.catalog.path))

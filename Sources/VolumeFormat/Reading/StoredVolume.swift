@@ -6,6 +6,7 @@ final class StoredVolume: @unchecked Sendable {
   let header: VolumeHeader
   let grid: ChunkGrid
   private let pack: InputFile
+  private let packBytes: UInt64
   private let index: ShardIndex
 
   /// Opens a volume: checks its record against its pack, and the shard's index.
@@ -16,6 +17,7 @@ final class StoredVolume: @unchecked Sendable {
     self.record = record
     self.header = header
     self.pack = pack
+    self.packBytes = packBytes
     guard
       let grid = ChunkGrid(
         shape: header.shape, chunk: record.chunk, voxelBytes: header.voxelBytes)
@@ -48,6 +50,13 @@ final class StoredVolume: @unchecked Sendable {
     switch extra.place {
     case .held(let bytes): return bytes
     case .blob(let offset, let length):
+      guard offset >= UInt64(FileHeader.size), offset <= packBytes,
+        UInt64(length) <= packBytes - offset
+      else {
+        throw FormatError(
+          pack.path, at: offset,
+          "volume '\(record.obsID)': what is kept beside it is not in the pack")
+      }
       var stored = [UInt8](repeating: 0, count: Int(length))
       let taken = try stored.withUnsafeMutableBytes { try pack.read(at: offset, into: $0) }
       guard taken == stored.count,

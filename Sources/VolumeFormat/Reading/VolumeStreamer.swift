@@ -68,9 +68,7 @@ public final class VolumeStreamer {
     header.obsID = record.obsID
     header.collection = stage.collection
     try pipeline.submit(.open(volume, header))
-    for extra in record.extras where !extra.afterVoxels {
-      try pipeline.submit(.extra(volume, extra))
-    }
+    try addExtras(of: volume, afterVoxels: false)
     let step = max(1, Self.jobBytes / volume.grid.chunkBytes)
     for number in 0..<volume.grid.slabCount {
       let slab = try Slab(volume.grid, number, pool: pool, maximumBytes: slabLimit) {
@@ -82,10 +80,16 @@ public final class VolumeStreamer {
       }
       try pipeline.submit(.emit(slab))
     }
-    for extra in record.extras where extra.afterVoxels {
+    try addExtras(of: volume, afterVoxels: true)
+    try pipeline.submit(.close(volume))
+  }
+
+  private func addExtras(of volume: StoredVolume, afterVoxels: Bool) throws {
+    for extra in volume.record.extras where extra.afterVoxels == afterVoxels {
+      // Extras are not counted in the pool of slabs: large ones go one at a time.
+      if extra.count > 1 << 20 { try pipeline.drain() }
       try pipeline.submit(.extra(volume, extra))
     }
-    try pipeline.submit(.close(volume))
   }
 
   /// Waits for all volumes and ends the stream.

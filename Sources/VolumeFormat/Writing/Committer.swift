@@ -166,6 +166,9 @@ public struct Committer {
       let digest = bytes.withUnsafeBytes { hexadecimal(SHA256.of($0)) }
       parent = Manifest.Parent(snapshot: head.snapshot, sha256: digest)
     }
+    guard head?.snapshot != Layout.maximumSnapshot else {
+      throw FormatError(dataset.path, "it has as many snapshots as can be numbered")
+    }
     let all = (head?.stages ?? []) + stages
     guard let totals = Manifest.totals(of: all) else {
       throw FormatError(dataset.path, "its volumes have more bytes than can be counted")

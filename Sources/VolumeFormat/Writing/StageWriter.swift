@@ -109,6 +109,8 @@ public final class StageWriter {
           }
         }
       case .extra(let afterVoxels):
+        // Extras are not counted in the pool of slabs: large ones go one at a time.
+        if reader.bodyRemaining > 1 << 20 { try pipeline.drain() }
         let body = try reader.readWholeBody()
         try pipeline.submit(.extra(afterVoxels: afterVoxels, bytes: body))
       case .data:
@@ -125,7 +127,7 @@ public final class StageWriter {
         if let key { keys.remove(key) }
         summary.dropped += 1
       case .end(let skipped):
-        summary.skipped += skipped
+        summary.skipped &+= skipped
       }
     }
   }
@@ -211,7 +213,11 @@ public final class StageWriter {
     }
     let record = StageRecord(datasetID: dataset.id, stage: result)
     let temporary = dataset.file(Layout.temporary(Layout.stages, stage))
-    try Publishing.write(try JSON.encode(record, pretty: true) + [0x0A], to: temporary)
+    let json = try JSON.encode(record, pretty: true) + [0x0A]
+    guard json.count <= StageRecord.maximumSize else {
+      throw FormatError(stage, "its record would be over 16 MiB; choose a larger --pack-size")
+    }
+    try Publishing.write(json, to: temporary)
     do {
       try Publishing.rename(temporary, to: dataset.file(Layout.stage(stage)))
     } catch {
