@@ -111,7 +111,7 @@ public final class NIfTIFile {
   /// - Throws: `NIfTIError` if the file is cut off or damaged; `IOFailure`.
   public func pass(
     extra: (UnsafeRawBufferPointer) throws -> Void,
-    data: (_ fill: (UnsafeMutableRawBufferPointer) throws -> Int) throws -> Bool
+    data: (_ fill: (UnsafeMutableRawBufferPointer) throws -> Int) throws -> Void
   ) throws -> [String] {
     for start in stride(from: 0, to: held.count, by: Self.extraPiece) {
       let end = min(held.count, start + Self.extraPiece)
@@ -121,7 +121,7 @@ public final class NIfTIFile {
     try passBytes(bytesToPass, extra)
     var left = byteCount
     while left > 0 {
-      let goesOn = try data { target in
+      try data { target in
         // Pieces end between values, so that each can be swapped by itself.
         let room = min(UInt64(target.count / 16 * 16), left)
         let piece = UnsafeMutableRawBufferPointer(rebasing: target[..<Int(room)])
@@ -132,7 +132,6 @@ public final class NIfTIFile {
         left -= room
         return piece.count
       }
-      if !goesOn { return [] }
     }
     try passBytes(nil) { bytes in
       if isGuessed { throw NIfTIError(path, "a dimension is 0 or less, and its size does not fit") }

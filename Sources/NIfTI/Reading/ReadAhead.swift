@@ -149,7 +149,6 @@ public final class ReadAhead: @unchecked Sendable {
           monitor.update { spare.append(memory) }
           throw error
         }
-        return true
       })
     try emit(.close(quirks), number)
   }

@@ -164,6 +164,11 @@ final class ScratchBuffer {
 
   deinit { buffer.deallocate() }
 
+  /// Just `count` bytes, whose contents are anything.
+  func bytes(_ count: Int) -> UnsafeMutableRawBufferPointer {
+    UnsafeMutableRawBufferPointer(start: room(count), count: count)
+  }
+
   /// At least `count` bytes, whose contents are anything.
   func room(_ count: Int) -> UnsafeMutableRawPointer {
     if let base = buffer.baseAddress, buffer.count >= count { return base }

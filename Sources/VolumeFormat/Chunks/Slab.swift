@@ -80,8 +80,7 @@ final class Slab: @unchecked Sendable {
     guard let scratch else { return }
     let pieces = pieces(ofBand: number)
     let buffer = ScratchBuffer()
-    let bytes = UnsafeMutableRawBufferPointer(
-      start: buffer.room(pieces.bytes), count: pieces.bytes)
+    let bytes = buffer.bytes(pieces.bytes)
     for column in 0..<pieces.columns.chunkCount {
       pieces.columns.gather(column, of: memory, thickness: pieces.thickness, into: bytes)
       try scratch.write(UnsafeRawBufferPointer(bytes), at: pieces.place(column))
@@ -93,8 +92,7 @@ final class Slab: @unchecked Sendable {
     guard let scratch else { return }
     let pieces = pieces(ofBand: number)
     let buffer = ScratchBuffer()
-    let bytes = UnsafeMutableRawBufferPointer(
-      start: buffer.room(pieces.bytes), count: pieces.bytes)
+    let bytes = buffer.bytes(pieces.bytes)
     for column in 0..<pieces.columns.chunkCount {
       try scratch.read(at: pieces.place(column), into: bytes)
       pieces.columns.scatter(

@@ -48,7 +48,7 @@ public struct FileSeal: Sendable, Equatable {
     let file = try InputFile(path)
     let digest = SHA256()
     let buffer = ScratchBuffer()
-    let room = UnsafeMutableRawBufferPointer(start: buffer.room(1 << 20), count: 1 << 20)
+    let room = buffer.bytes(1 << 20)
     var size: UInt64 = 0
     while case let count = try file.read(into: room), count > 0 {
       digest.update(UnsafeRawBufferPointer(rebasing: room[..<count]))

@@ -79,7 +79,7 @@ final class StoredVolume: @unchecked Sendable {
     let together = hull.count <= 2 * stored.reduce(0) { $0 + $1.count }
     let all = together ? try read(hull, into: worker.encoded) : .init(start: nil, count: 0)
     let size = grid.chunkBytes
-    let chunk = UnsafeMutableRawBufferPointer(start: worker.chunk.room(size), count: size)
+    let chunk = worker.chunk.bytes(size)
     for (local, place) in zip(range, places) {
       var encoded = UnsafeRawBufferPointer(start: nil, count: 0)
       if let place, together {
@@ -105,8 +105,7 @@ final class StoredVolume: @unchecked Sendable {
   private func read(
     _ place: Range<UInt64>, into buffer: ScratchBuffer
   ) throws -> UnsafeRawBufferPointer {
-    let target = UnsafeMutableRawBufferPointer(
-      start: buffer.room(place.count), count: place.count)
+    let target = buffer.bytes(place.count)
     let offset = record.shardOffset + place.lowerBound
     guard try pack.read(at: offset, into: target) == place.count else {
       throw FormatError(pack.path, at: offset, "volume '\(record.obsID)': the pack is cut off")

@@ -43,7 +43,7 @@ struct StageWorker {
       var lengths: [Int] = []
       let size = slab.grid.chunkBytes
       encoded.reserveCapacity(range.count * size / 2)
-      let chunk = UnsafeMutableRawBufferPointer(start: scratch.room(size), count: size)
+      let chunk = scratch.bytes(size)
       for index in range {
         try slab.getChunk(index, into: chunk)
         lengths.append(
