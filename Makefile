@@ -36,6 +36,7 @@ check:
 	$(SWIFT) test $(TESTFLAGS) --skip-build
 	VOLPIPE_BIN="$(CURDIR)/$(TESTBUILD)/release" \
 	    "$$(scripts/python Tests/oracle/requirements.txt)" -m pytest Tests/oracle
+	scripts/fuzz --replay
 
 lint:
 	scripts/install-dependencies --tests
@@ -69,4 +70,4 @@ uninstall:
 
 clean:
 	$(SWIFT) package clean
-	rm -rf $(TESTBUILD) .venv demo
+	rm -rf $(TESTBUILD) .build-fuzz .venv demo

@@ -14,13 +14,14 @@ func library(_ name: String, _ pkgConfig: String, _ debian: String) -> Target {
 func tool(_ name: String, _ libraries: [Target.Dependency] = []) -> Target {
   .executableTarget(
     name: name,
-    dependencies: ["ByteIO", "VolumeFormat", "ToolSupport", argumentParser] + libraries,
+    dependencies: ["ByteIO", "VolumeFormat", "ToolSupport", argumentParser, system] + libraries,
     swiftSettings: strict)
 }
 
 let package = Package(
   name: "volpipe",
   products: [
+    .library(name: "ByteIO", targets: ["ByteIO"]),
     .library(name: "VolumeFormat", targets: ["VolumeFormat"]),
     .library(name: "NIfTI", targets: ["NIfTI"]),
   ],
@@ -40,10 +41,12 @@ let package = Package(
     .target(
       name: "VolumeFormat", dependencies: ["ByteIO", "CZstd", system], swiftSettings: strict),
     .target(
-      name: "NIfTI", dependencies: ["ByteIO", "VolumeFormat", "CISAL", "CZlib", system],
+      name: "NIfTI",
+      dependencies: ["ByteIO", "VolumeFormat", "CISAL", "CZlib", "CZstd", system],
       swiftSettings: strict),
     .target(
-      name: "ToolSupport", dependencies: ["ByteIO", "VolumeFormat", "NIfTI", argumentParser],
+      name: "ToolSupport",
+      dependencies: ["ByteIO", "VolumeFormat", "NIfTI", argumentParser, system],
       swiftSettings: strict),
     tool("nifti-cat", ["NIfTI"]),
     tool("vol-write"),
@@ -53,7 +56,7 @@ let package = Package(
     tool("nifti-write", ["NIfTI"]),
     .testTarget(name: "ByteIOTests", dependencies: ["ByteIO"]),
     .testTarget(name: "VolumeFormatTests", dependencies: ["ByteIO", "VolumeFormat"]),
-    .testTarget(name: "NIfTITests", dependencies: ["ByteIO", "NIfTI", "VolumeFormat"]),
+    .testTarget(name: "NIfTITests", dependencies: ["ByteIO", "NIfTI", "VolumeFormat", system]),
   ],
   swiftLanguageModes: [.v6]
 )

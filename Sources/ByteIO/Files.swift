@@ -1,6 +1,6 @@
 import CLinux
 import Glibc
-import SystemPackage
+public import SystemPackage
 
 /// A file open for reading, at its own position or at a given one.
 public final class InputFile: @unchecked Sendable {
@@ -10,11 +10,14 @@ public final class InputFile: @unchecked Sendable {
   private let owned: Bool
 
   /// Opens `path`.
-  public init(_ path: String) throws(IOFailure) {
-    self.path = path
+  public convenience init(_ path: String) throws(IOFailure) { try self.init(FilePath(path)) }
+
+  /// Opens `path`.
+  public init(_ path: FilePath) throws(IOFailure) {
+    self.path = path.string
     owned = true
-    descriptor = try retrying(.open, "open", path) {
-      try FileDescriptor.open(FilePath(path), .readOnly, options: .closeOnExec)
+    descriptor = try retrying(.open, "open", path.string) {
+      try FileDescriptor.open(path, .readOnly, options: .closeOnExec)
     }
   }
 

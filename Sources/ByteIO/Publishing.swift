@@ -1,5 +1,5 @@
 import Glibc
-import SystemPackage
+public import SystemPackage
 
 /// The steps by which a file appears whole or not at all.
 public enum Publishing {
@@ -123,24 +123,34 @@ public enum Publishing {
 
 /// The names in a directory, sorted by their bytes, without `.` and `..`.
 public func directoryEntries(_ path: String) throws(IOFailure) -> [String] {
-  guard let directory = opendir(path) else {
-    throw IOFailure(.open, "open directory", path, Errno(rawValue: errno))
+  try directoryEntries(FilePath(path)).map(\.string)
+}
+
+/// The names in a directory, sorted by their bytes, without `.` and `..`.
+public func directoryEntries(_ path: FilePath) throws(IOFailure) -> [FilePath.Component] {
+  guard let directory = path.withPlatformString({ opendir($0) }) else {
+    throw IOFailure(.open, "open directory", path.string, Errno(rawValue: errno))
   }
   defer { closedir(directory) }
-  var names: [[UInt8]] = []
+  var names: [FilePath.Component] = []
   while true {
     errno = 0
     guard let entry = readdir(directory) else {
       if errno != 0 {
-        throw IOFailure(.transfer, "read directory", path, Errno(rawValue: errno))
+        throw IOFailure(.transfer, "read directory", path.string, Errno(rawValue: errno))
       }
       break
     }
-    let name = withUnsafeBytes(of: &entry.pointee.d_name) { Array($0.prefix { $0 != 0 }) }
-    if name != [0x2E] && name != [0x2E, 0x2E] { names.append(name) }
+    let name = withUnsafePointer(to: &entry.pointee.d_name) {
+      $0.withMemoryRebound(to: CChar.self, capacity: 256) { FilePath.Component(platformString: $0) }
+    }
+    if let name, name.kind == .regular { names.append(name) }
   }
-  names.sort { $0.lexicographicallyPrecedes($1) }
-  return names.map { String(decoding: $0, as: UTF8.self) }
+  return names.sorted { first, second in
+    first.withPlatformString { first in
+      second.withPlatformString { strcmp(first, $0) < 0 }
+    }
+  }
 }
 
 /// 32 hexadecimal digits of the system's randomness.
@@ -164,4 +174,9 @@ public func timestamp() -> String {
 }
 
 /// Whether anything has the name `path`.
-public func fileExists(_ path: String) -> Bool { access(path, F_OK) == 0 }
+public func fileExists(_ path: String) -> Bool { fileExists(FilePath(path)) }
+
+/// Whether anything has the name `path`.
+public func fileExists(_ path: FilePath) -> Bool {
+  path.withPlatformString { access($0, F_OK) == 0 }
+}

@@ -1,5 +1,6 @@
 public import ArgumentParser
 internal import ByteIO
+public import SystemPackage
 public import VolumeFormat
 
 /// `-j`, the same in every tool that has it.
@@ -22,6 +23,25 @@ public struct JobsOption: ParsableArguments {
     if let jobs, !(1...256).contains(jobs) {
       throw ValidationError("--jobs takes a number from 1 to 256")
     }
+  }
+}
+
+/// The paths that operands mean, byte for byte.
+///
+/// Arguments that are not UTF-8 come to their parser with U+FFFD for each wrong byte; here they
+/// are found again among those that the process was given.
+public func filePaths(of arguments: [String]) -> [FilePath] {
+  var taken: Set<Int> = []
+  return arguments.map { argument in
+    guard argument.unicodeScalars.contains("\u{FFFD}") else { return FilePath(argument) }
+    for index in 1..<Int(CommandLine.argc) where !taken.contains(index) {
+      guard let raw = CommandLine.unsafeArgv[index],
+        String(cString: raw).utf8.elementsEqual(argument.utf8)
+      else { continue }
+      taken.insert(index)
+      return FilePath(platformString: raw)
+    }
+    return FilePath(argument)
   }
 }
 

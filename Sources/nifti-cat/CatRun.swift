@@ -34,6 +34,8 @@ struct CatRun {
           try open(source, header)
         } catch let error as NIfTIError {
           try refuse(error)
+        } catch let error as FormatError {
+          try refuse(error)
         }
       case .extra(let bytes): if isOpen { try bytes.withUnsafeBytes { try writer.extra($0) } }
       case .data(let block):
@@ -45,8 +47,8 @@ struct CatRun {
       }
     }
     try writer.end(skipped: skipped)
-    if options.verbose {
-      tell("volumes: \(read) read, \(warned) with warnings, \(refused) refused")
+    if options.verbose || (!options.quiet && UInt64(read) + refused > 1) {
+      tell("\(read) read, \(warned) with warnings, \(refused) refused")
     }
     return refused > 0 ? .partial : .done
   }
@@ -55,17 +57,19 @@ struct CatRun {
     self.source = source
     isWarned = false
     var header = header
-    header.obsSubjectID =
-      try subjects?.subject(of: source) ?? SubjectRule.standard(source.name)
+    if header.obsSubjectID == nil {
+      header.obsSubjectID =
+        try subjects?.subject(of: source) ?? VolumeSource.subject(named: source.name)
+    }
     for item in options.attributes {
       header.attributes = (header.attributes ?? [:])
         .merging([item.key: .string(item.value)]) { $1 }
     }
     if options.strict, let quirk = header.quirks?.first {
-      throw NIfTIError(source.header, "\(quirk) (an error under --strict)")
+      throw NIfTIError(source.header.string, "\(quirk) (an error under --strict)")
     }
     warn(header.quirks ?? [])
-    if options.verbose { tell("reading '\(source.header)'") }
+    if options.verbose { tell("reading '\(source.header.string)'") }
     try writer.open(header)
     bytes = header.byteCount
     isOpen = true
@@ -73,13 +77,14 @@ struct CatRun {
 
   private mutating func close(_ quirks: [String]) throws {
     if options.strict, let quirk = quirks.first, let source {
-      try refuse(NIfTIError(source.header, "\(quirk) (an error under --strict)"))
+      try refuse(NIfTIError(source.header.string, "\(quirk) (an error under --strict)"))
       return
     }
     warn(quirks)
     try writer.close(quirks: quirks)
     isOpen = false
     read += 1
+    if isWarned { warned += 1 }
     progress.add(volumes: 1, bytes: bytes, work: progress.isActive ? source?.size ?? 0 : 0)
   }
 
@@ -98,12 +103,9 @@ struct CatRun {
   }
 
   private mutating func warn(_ quirks: [String]) {
-    if !quirks.isEmpty, !isWarned {
-      warned += 1
-      isWarned = true
-    }
+    if !quirks.isEmpty { isWarned = true }
     guard !options.quiet, let source else { return }
-    for quirk in quirks { tell("warning: '\(source.header)': \(quirk)") }
+    for quirk in quirks { tell("warning: '\(source.header.string)': \(quirk)") }
   }
 
   private func tell(_ message: String) {

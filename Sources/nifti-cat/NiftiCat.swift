@@ -1,6 +1,7 @@
 import ArgumentParser
 import ByteIO
 import NIfTI
+import SystemPackage
 import ToolSupport
 import VolumeFormat
 
@@ -40,21 +41,33 @@ struct NiftiCat: Tool {
       valueName: "regex"))
   var subjectFrom: String?
 
+  @Option(
+    help: ArgumentHelp(
+      "Read the files in column path of FILE, a TSV or CSV; its other columns describe them.",
+      valueName: "file"))
+  var table: String?
+
+  @Flag(help: "Attach the JSON file beside a volume's, if there is one, as attribute sidecar.")
+  var sidecar = false
+
   @Flag(help: "Refuse a file at which a warning would be due.")
   var strict = false
 
-  @Flag(name: .shortAndLong, help: "Show no progress and no warnings.")
+  @Flag(name: .shortAndLong, help: "Show no progress, no warnings and no count at the end.")
   var quiet = false
 
-  @Flag(name: .shortAndLong, help: "Name each file as it is read.")
+  @Flag(name: .shortAndLong, help: "Name each file as it is read; count even one.")
   var verbose = false
 
   @Argument(help: "Files and folders; - reads one file from standard input.")
   var path: [String] = []
 
   func validate() throws {
-    guard !path.isEmpty || filesFrom != nil else {
-      throw ValidationError("no file, folder or --files-from is given")
+    guard !path.isEmpty || filesFrom != nil || table != nil else {
+      throw ValidationError("no file, folder, --files-from or --table is given")
+    }
+    guard table == nil || (path.isEmpty && filesFrom == nil) else {
+      throw ValidationError("--table is the list of files; it takes no others")
     }
     guard path.allSatisfy({ !$0.isEmpty }) else { throw ValidationError("a path is empty") }
     guard path.count(where: { $0 == "-" }) + (filesFrom == "-" ? 1 : 0) <= 1 else {
@@ -65,18 +78,20 @@ struct NiftiCat: Tool {
 
   func execute() throws -> ExitStatus {
     let output = try binaryOutput()
-    let list = try filesFrom.map { name in
-      PathList(
-        name == "-" ? InputFile(borrowing: 0, name: "standard input") : try InputFile(name),
-        nulSeparated: null)
+    let paths = filePaths(of: path)
+    let sources: SourceList
+    if let table {
+      sources = SourceList(try SourceTable(try input(table)))
+    } else {
+      sources = SourceList(
+        paths, list: try filesFrom.map { PathList(try input($0), nulSeparated: null) })
     }
     let progress = Progress(quiet: quiet)
-    if progress.isActive, filesFrom == nil { progress.expect(totalSize()) }
-    let sources = SourceList(path, list: list)
+    if progress.isActive, filesFrom == nil, table == nil { progress.expect(totalSize(paths)) }
     var run = CatRun(
       options: self, subjects: try subjectFrom.map(SubjectRule.init),
       writer: FrameWriter(output), progress: progress)
-    let ahead = ReadAhead(jobs: jobs.count) { try sources.next() }
+    let ahead = ReadAhead(jobs: jobs.count, readsSidecars: sidecar) { try sources.next() }
     let status: ExitStatus
     do {
       status = try run.pass(ahead)
@@ -90,13 +105,18 @@ struct NiftiCat: Tool {
     return status
   }
 
-  private func totalSize() -> UInt64 {
-    let sources = SourceList(path.filter { $0 != "-" }, list: nil)
+  private func input(_ name: String) throws -> InputFile {
+    if name == "-" { return InputFile(borrowing: 0, name: "standard input") }
+    return try InputFile(filePaths(of: [name])[0])
+  }
+
+  private func totalSize(_ paths: [FilePath]) -> UInt64 {
+    let sources = SourceList(paths.filter { $0 != "-" }, list: nil)
     var sum: UInt64 = 0
     while true {
       do {
         guard let source = try sources.next() else { return sum }
-        sum += source.size
+        sum += source.files.size
       } catch {}  // It will be reported when its turn comes.
     }
   }

@@ -23,16 +23,10 @@ struct SubjectRule {
   ///
   /// - Throws: `NIfTIError` if the expression does not match or its group stays empty.
   func subject(of source: SourcePath) throws -> String {
-    guard let match = try? regex.firstMatch(in: source.header), match.output.count > 1,
+    let path = source.header.string
+    guard let match = try? regex.firstMatch(in: path), match.output.count > 1,
       let subject = match.output[1].substring, !subject.isEmpty
-    else { throw NIfTIError(source.header, "--subject-from does not match its path") }
+    else { throw NIfTIError(path, "--subject-from does not match its path") }
     return String(subject)
-  }
-
-  /// Without a rule: the BIDS entity at the start of the name, else the name.
-  static func standard(_ name: String) -> String {
-    guard name.hasPrefix("sub-") else { return name }
-    let label = name.dropFirst(4).prefix { $0.isASCII && ($0.isLetter || $0.isNumber) }
-    return label.isEmpty ? name : "sub-\(label)"
   }
 }

@@ -1,12 +1,14 @@
 import ByteIO
 import Foundation
 import NIfTI
+import SystemPackage
 import Testing
 import VolumeFormat
 
 @Suite struct SourceTests {
   private func folder(_ names: [String]) throws -> String {
-    let path = NSTemporaryDirectory() + "/volpipe-" + randomIdentifier()
+    // FilePath has no double slashes, and the tests cut off what they gave.
+    let path = FilePath(NSTemporaryDirectory()).appending("volpipe-\(randomIdentifier())").string
     for name in names {
       let file = URL(fileURLWithPath: "\(path)/\(name)")
       try FileManager.default.createDirectory(
@@ -17,10 +19,10 @@ import VolumeFormat
   }
 
   private func names(_ path: String) throws -> [String] {
-    let list = SourceList([path], list: nil)
+    let list = SourceList([FilePath(path)], list: nil)
     var names: [String] = []
     while let source = try list.next() {
-      names.append(String(source.header.dropFirst(path.count + 1)))
+      names.append(String(source.files.header.string.dropFirst(path.count + 1)))
     }
     return names
   }
@@ -48,7 +50,7 @@ import VolumeFormat
     ("x/sub-1_T1w.nii.gz", "sub-1_T1w"), ("a.nii", "a"), ("a.b.nii", "a.b"), ("A.NII.GZ", "A"),
     ("-", "stdin"), ("noext", "noext"), (".nii", ".nii"),
   ]) func namesAreWithoutFolderAndSuffix(path: String, name: String) throws {
-    #expect(try SourcePath(path).name == name)
+    #expect(try SourcePath(FilePath(path)).name == name)
   }
 
   @Test func sourcesKeepTheirOrderHoweverManyAreReadAtOnce() throws {
@@ -70,7 +72,7 @@ import VolumeFormat
       try Data(bytes).write(to: URL(fileURLWithPath: "\(path)/v\(number).nii"))
     }
     for jobs in [1, 3, 16] {
-      let list = SourceList([path], list: nil)
+      let list = SourceList([FilePath(path)], list: nil)
       let ahead = ReadAhead(jobs: jobs) { try list.next() }
       var seen: [Int] = []
       var failures: [String] = []

@@ -205,6 +205,7 @@ func bytes(_ lines: [String]) -> [String] {
       var volume = TestVolume("a", [4])
       volume.header.source = .init(
         format: "nifti1", path: path, byteOrder: "little", layout: "single", compression: "none",
+        header: nil,
         headerBytes: nil)
       try dataset.stage([volume])
     }

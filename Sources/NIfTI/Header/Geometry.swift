@@ -26,7 +26,7 @@ struct Geometry {
     var pixdim = [1.0, 1.0, 1.0]
     for axis in 0..<3 where axis < shape.count {
       let value = header.pixdim[axis + 1]
-      if !value.isFinite || value == 0 {
+      if !Self.isUsable(value) || value == 0 {
         quirks.append("pixdim[\(axis + 1)] is \(value), taken as 1")
       } else {
         if value < 0 { quirks.append("pixdim[\(axis + 1)] is \(value), taken as \(-value)") }
@@ -35,12 +35,12 @@ struct Geometry {
     }
     if header.qformCode > 0 { qform = Self.qform(header, pixdim, &quirks) }
     if header.sformCode > 0 {
-      if header.srow.joined().allSatisfy(\.isFinite),
+      if header.srow.joined().allSatisfy(Self.isUsable),
         header.srow.contains(where: { $0.prefix(3).contains { $0 != 0 } })
       {
         sform = header.srow + [[0, 0, 0, 1]]
       } else {
-        quirks.append("the sform is zero or not a number, ignored")
+        quirks.append("the sform is zero, not a number or beyond 1e100, ignored")
       }
     }
     let scale = Self.millimetres(header.units)
@@ -63,6 +63,10 @@ struct Geometry {
     self.quirks = quirks
   }
 
+  /// Whether a length is one with which can be calculated: the numbers of a NIfTI-2 header reach
+  /// 1e308, and a thousand times that is infinite.
+  private static func isUsable(_ length: Double) -> Bool { abs(length) <= 1e100 }
+
   /// Without a transform: X runs from right to left, the centre is the origin, as in Analyze.
   private static func centred(_ spacing: [Double], _ shape: [Int]) -> [[Double]] {
     var matrix = [[Double]](repeating: [0, 0, 0, 0], count: 4)
@@ -80,8 +84,8 @@ struct Geometry {
   private static func qform(
     _ header: NIfTIHeader, _ spacing: [Double], _ quirks: inout [String]
   ) -> [[Double]]? {
-    guard (header.quaternion + header.qoffset).allSatisfy(\.isFinite) else {
-      quirks.append("the qform is not a number, ignored")
+    guard header.quaternion.allSatisfy(\.isFinite), header.qoffset.allSatisfy(isUsable) else {
+      quirks.append("the qform is not a number or beyond 1e100, ignored")
       return nil
     }
     var (b, c, d) = (header.quaternion[0], header.quaternion[1], header.quaternion[2])

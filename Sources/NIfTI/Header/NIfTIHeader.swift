@@ -54,13 +54,13 @@ struct NIfTIHeader: Sendable {
   /// How many bytes the header has that begins with these 348; nil if they begin none.
   static func size(of prefix: [UInt8]) -> Int? {
     guard prefix.count >= prefixSize else { return nil }
-    let size = prefix.loadLittle(0, as: Int32.self)
-    if size == 540 || size.byteSwapped == 540 { return 540 }
-    // The magic of NIfTI-2 stands where NIfTI-1 has text.
-    if prefix[4..<7].elementsEqual("n+2".utf8) || prefix[4..<7].elementsEqual("ni2".utf8) {
-      return 540
+    // The magic of NIfTI-2 stands where NIfTI-1 has text; either is believed before the size.
+    if ["n+2", "ni2"].contains(where: { prefix[4..<7].elementsEqual($0.utf8) }) { return 540 }
+    if ["n+1\0", "ni1\0"].contains(where: { prefix[344..<348].elementsEqual($0.utf8) }) {
+      return 348
     }
-    return 348
+    let size = prefix.loadLittle(0, as: Int32.self)
+    return size == 540 || size.byteSwapped == 540 ? 540 : 348
   }
 
   /// Reads a header of 348 or 540 bytes.
@@ -127,7 +127,7 @@ struct NIfTIHeader: Sendable {
       isSecond ? Double(f.integer(first: 0, 4, second: 168, 8)) : f.real(first: 108, second: 0)
     slope = f.real(first: 112, second: 176)
     intercept = f.real(first: 116, second: 184)
-    units = Int(f.integer(first: 123, 1, second: 500, 4)) & 0xFF
+    units = Int(f.integer(first: 123, 1, second: 500, 4))
     qformCode = Int(f.integer(first: 252, 2, second: 344, 4))
     sformCode = Int(f.integer(first: 254, 2, second: 348, 4))
     quaternion = (0..<3).map { f.real(first: 256 + 4 * $0, second: 352 + 8 * $0) }

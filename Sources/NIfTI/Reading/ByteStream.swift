@@ -1,5 +1,4 @@
 internal import ByteIO
-internal import CISAL
 
 /// Bytes that come one after the other.
 protocol ByteStream: AnyObject {
@@ -47,87 +46,5 @@ final class PlainStream: ByteStream {
     buffer.copyBytes(from: head.prefix(count))
     head = head.dropFirst(count)
     return count
-  }
-}
-
-/// The contents of a gzip file of any number of members; their CRC-32 and length are checked.
-final class GzipStream: ByteStream {
-  private let file: InputFile
-  private let state: UnsafeMutablePointer<inflate_state>
-  private let input = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 18, alignment: 64)
-  private var pending = 0..<0
-  private var isInMember = true
-  private var isAtEnd = false
-  private(set) var quirks: [String] = []
-
-  /// Goes on with `file` after `head`, which was taken from it already and begins a member.
-  init(_ file: InputFile, head: [UInt8]) {
-    self.file = file
-    guard let state = volpipe_inflate_new() else { fatalError("out of memory") }
-    self.state = state
-    volpipe_inflate_begin(state)
-    input.copyBytes(from: head)
-    pending = 0..<head.count
-  }
-
-  deinit {
-    volpipe_inflate_free(state)
-    input.deallocate()
-  }
-
-  func read(into buffer: UnsafeMutableRawBufferPointer) throws -> Int {
-    guard let output = buffer.baseAddress, !buffer.isEmpty else { return 0 }
-    while !isAtEnd {
-      // At the end of the file the state may still hold output that found no room before.
-      let isLast = pending.isEmpty ? try !refill() : false
-      if isLast && !isInMember { break }
-      if !isInMember, try !beginMember() { break }
-      var inputLength = UInt32(pending.count)
-      var outputLength = UInt32(min(buffer.count, 1 << 30))
-      var ended: Int32 = 0
-      let bytes = UnsafeRawBufferPointer(rebasing: input[pending]).bindMemory(to: UInt8.self)
-      let status = volpipe_inflate_step(
-        state, bytes.baseAddress, &inputLength, output.assumingMemoryBound(to: UInt8.self),
-        &outputLength, &ended)
-      guard status >= 0 else {
-        throw NIfTIError(
-          file.path,
-          status == ISAL_INCORRECT_CHECKSUM
-            ? "its gzip data does not match its CRC-32 or length" : "its gzip data is damaged")
-      }
-      pending = pending.dropFirst(Int(inputLength))
-      if ended != 0 { isInMember = false }
-      if outputLength > 0 { return Int(outputLength) }
-      if isLast && isInMember { throw NIfTIError(file.path, "its gzip data is cut off") }
-    }
-    return 0
-  }
-
-  private func refill() throws -> Bool {
-    let count = try file.read(into: input)
-    pending = 0..<count
-    return count > 0
-  }
-
-  /// Begins the member that follows; false if none does.
-  ///
-  /// Zeros, as tape and disk tools leave them, may follow the last member; anything else is odd.
-  private func beginMember() throws -> Bool {
-    while true {
-      while let first = pending.first, input[first] == 0 { pending = pending.dropFirst() }
-      if !pending.isEmpty { break }
-      if try !refill() {
-        isAtEnd = true
-        return false
-      }
-    }
-    guard input[pending.lowerBound] == 0x1F else {
-      isAtEnd = true
-      quirks.append("bytes after the gzip data are ignored")
-      return false
-    }
-    volpipe_inflate_begin(state)
-    isInMember = true
-    return true
   }
 }

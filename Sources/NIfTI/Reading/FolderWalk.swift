@@ -1,5 +1,6 @@
 internal import ByteIO
 internal import Glibc
+public import SystemPackage
 
 /// Goes through files and folders and finds the volumes in them, one at a time.
 ///
@@ -7,79 +8,83 @@ internal import Glibc
 /// the place of its header. Memory is that of the names in the folders that are open.
 public struct FolderWalk {
   private struct Folder {
-    var path: String
-    var names: [String]
+    var path: FilePath
+    var names: [FilePath.Component]
     var taken = 0
-    /// As bytes: Swift's strings are equal in either spelling of Unicode.
-    var all: Set<[UInt8]>
+    var all: Set<FilePath.Component>
     var identity: [UInt64]
+    /// Whether a volume must be in it, and whether one was found.
+    var mustHoldAny: Bool
+    var holdsAny = false
   }
 
   private var open: [Folder] = []
-  private var start: String?
-  private var foundAny = false
-  private let root: String
+  private var start: FilePath?
 
   /// Begins at `path`, a file or a folder.
-  public init(_ path: String) {
-    root = path
-    start = path
-  }
+  public init(_ path: FilePath) { start = path }
 
   /// The next volume, or nil at the end.
   ///
   /// After an error the walk goes on behind what was at fault.
   ///
-  /// - Throws: `NIfTIError` if one of a pair or all of a folder is missing; `IOFailure`.
+  /// - Throws: `NIfTIError` if one of a pair is missing, or if there is no volume in a folder that
+  ///   was named, or is named as a volume's file is; `IOFailure`.
   public mutating func next() throws -> SourcePath? {
     if let path = start {
       start = nil
-      if path == "-" { return try SourcePath(path) }
       guard Self.identity(path)?.isFolder == true else { return try SourcePath(path) }
       try enter(path)
     }
     while let folder = open.last {
       guard folder.taken < folder.names.count else {
         open.removeLast()
-        if open.isEmpty, !foundAny {
-          throw NIfTIError(root, "there is no NIfTI file in this folder", kind: .missing)
+        if folder.holdsAny {
+          if !open.isEmpty { open[open.count - 1].holdsAny = true }
+        } else if folder.mustHoldAny {
+          // One fault is reported once.
+          if !open.isEmpty { open[open.count - 1].holdsAny = true }
+          throw NIfTIError(
+            folder.path.string, "there is no NIfTI file in this folder", kind: .missing)
         }
         continue
       }
       let name = folder.names[folder.taken]
       open[open.count - 1].taken += 1
-      let path = folder.path.hasSuffix("/") ? folder.path + name : "\(folder.path)/\(name)"
+      let path = folder.path.appending(name)
       if Self.identity(path)?.isFolder == true {
         try enter(path)
-      } else if SourcePath.isVolume(name), !Self.isCoveredByHeader(name, folder.all) {
-        foundAny = true
+      } else if let role = SourcePath.role(of: path) {
+        if role == .image, Self.hasHeader(path, in: folder.all) { continue }
+        open[open.count - 1].holdsAny = true
         return try SourcePath(path)
       }
     }
     return nil
   }
 
-  private mutating func enter(_ path: String) throws {
+  private mutating func enter(_ path: FilePath) throws {
     // A link to a folder that is open already leads round in a circle.
     guard let identity = Self.identity(path)?.numbers,
       !open.contains(where: { $0.identity == identity })
     else { return }
-    let names = try directoryEntries(path).filter { !$0.hasPrefix(".") }
+    let names = try directoryEntries(path).filter { !$0.string.hasPrefix(".") }
     open.append(
-      Folder(path: path, names: names, all: Set(names.map { Array($0.utf8) }), identity: identity))
+      Folder(
+        path: path, names: names, all: Set(names), identity: identity,
+        mustHoldAny: open.isEmpty || SourcePath.role(of: path) != nil))
   }
 
   /// Whether a voxels' file is in a folder with its header, and so comes with it.
-  private static func isCoveredByHeader(_ name: String, _ names: Set<[UInt8]>) -> Bool {
-    guard let stem = SourcePath.stem(name, SourcePath.imageSuffixes) else { return false }
-    return SourcePath.headerSuffixes.flatMap(SourcePath.spellings).contains {
-      names.contains(Array((stem + $0).utf8))
+  private static func hasHeader(_ path: FilePath, in names: Set<FilePath.Component>) -> Bool {
+    SourcePath.partners(of: path, "hdr").contains {
+      $0.lastComponent.map(names.contains) == true
     }
   }
 
-  private static func identity(_ path: String) -> (isFolder: Bool, numbers: [UInt64])? {
+  private static func identity(_ path: FilePath) -> (isFolder: Bool, numbers: [UInt64])? {
     var status = stat()
-    guard stat(path, &status) == 0 else { return nil }
+    guard path.withPlatformString({ stat($0, &status) }) == 0 else { return nil }
     return (status.st_mode & S_IFMT == S_IFDIR, [UInt64(status.st_dev), UInt64(status.st_ino)])
   }
 }

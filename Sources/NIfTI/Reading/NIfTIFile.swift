@@ -1,4 +1,5 @@
 internal import ByteIO
+internal import SystemPackage
 public import VolumeFormat
 
 /// One volume's file or files, open and with the header read; the voxels follow on demand.
@@ -20,13 +21,15 @@ public final class NIfTIFile {
   private let byteCount: UInt64
   private let swapSize: Int
   private let isGuessed: Bool
-  private let path: String
+  private let voxelPath: String
 
   /// Opens a volume and reads its header.
   ///
   /// - Throws: `NIfTIError` for what is refused; `IOFailure`.
   public init(_ source: SourcePath) throws {
-    path = source.header == "-" ? "standard input" : source.header
+    let path = source.isStandardInput ? "standard input" : source.header.string
+    // What is wrong with the voxels is wrong with the file that they are in.
+    voxelPath = source.image?.string ?? path
     var (stream, compression, size) = try Self.open(source.header)
     var bytes = try stream.take(NIfTIHeader.prefixSize)
     guard !bytes.isEmpty else { throw NIfTIError(path, "the file is empty") }
@@ -49,10 +52,10 @@ public final class NIfTIFile {
           header.format == .analyze75
             ? "not a NIfTI file" : "its magic says that the voxels are in an .img file")
       }
-      bytes += try Self.rest(of: stream, path)
+      bytes += try Self.rest(of: stream, path, after: bytes.count)
       headerFileBytes = UInt64(bytes.count)
       quirks += stream.quirks
-      (stream, compression, size) = try Self.open(image)
+      (stream, compression, size) = try Self.open(image, plainSize: Self.end(header, layout))
       offset = try Self.offset(header, layout, path, size, least: 0, &quirks)
       bytesToPass = offset
     } else {
@@ -65,14 +68,14 @@ public final class NIfTIFile {
     }
     if let size, size < offset || size - offset < layout.byteCount {
       throw NIfTIError(
-        path,
+        voxelPath,
         size < offset
           ? "vox_offset \(offset) is past its end"
           : "\(layout.byteCount - (size - offset)) of \(layout.byteCount) bytes of voxels are "
             + "missing")
     }
     if let size, layout.isGuessed, size - offset != layout.byteCount {
-      throw NIfTIError(path, "a dimension is 0 or less, and its size does not fit")
+      throw NIfTIError(voxelPath, "a dimension is 0 or less, and its size does not fit")
     }
     // The extensions are looked through before the volume is announced with its quirks.
     if !header.isPair {
@@ -95,10 +98,10 @@ public final class NIfTIFile {
     self.header = VolumeHeader(
       header, layout: layout, name: source.name,
       source: VolumeHeader.Source(
-        format: header.format.rawValue, path: source.header,
+        format: header.format.rawValue, path: source.header.string,
         byteOrder: header.isBigEndian ? "big" : "little",
         layout: header.isPair ? "pair" : "single", compression: compression,
-        headerBytes: headerFileBytes),
+        header: Array(bytes.prefix(headerSize)), headerBytes: headerFileBytes),
       quirks: quirks)
   }
 
@@ -126,7 +129,7 @@ public final class NIfTIFile {
         let room = min(UInt64(target.count / 16 * 16), left)
         let piece = UnsafeMutableRawBufferPointer(rebasing: target[..<Int(room)])
         guard try voxels.readFully(into: piece) == piece.count else {
-          throw NIfTIError(path, "it ends before its \(byteCount) bytes of voxels do")
+          throw NIfTIError(voxelPath, "it ends before its \(byteCount) bytes of voxels do")
         }
         swapValues(piece, size: swapSize)
         left -= room
@@ -134,7 +137,9 @@ public final class NIfTIFile {
       }
     }
     try passBytes(nil) { bytes in
-      if isGuessed { throw NIfTIError(path, "a dimension is 0 or less, and its size does not fit") }
+      guard !isGuessed else {
+        throw NIfTIError(voxelPath, "a dimension is 0 or less, and its size does not fit")
+      }
       try extra(bytes)
     }
     return voxels.quirks
@@ -152,7 +157,7 @@ public final class NIfTIFile {
       size = Self.extraPiece
       if piece.isEmpty {
         if count == nil { return }
-        throw NIfTIError(path, "it ends before its voxels begin")
+        throw NIfTIError(voxelPath, "it ends before its voxels begin")
       }
       try piece.withUnsafeBytes { try extra($0) }
       left -= UInt64(piece.count)
@@ -163,13 +168,17 @@ public final class NIfTIFile {
 
   /// Opens a file and looks at its first bytes: its contents, how they are compressed, and their
   /// length where it is known.
-  private static func open(_ path: String) throws -> (any ByteStream, String, UInt64?) {
+  ///
+  /// A file of just `plainSize` bytes is not compressed: voxels may begin like anything.
+  private static func open(
+    _ path: FilePath, plainSize: UInt64? = nil
+  ) throws -> (any ByteStream, String, UInt64?) {
     let file =
       path == "-" ? InputFile(borrowing: 0, name: "standard input") : try InputFile(path)
     file.widenPipe()
     var head = [UInt8](repeating: 0, count: 1 << 16)
     var count = 0
-    while count < 2 {
+    while count < 4 {
       let more = try head.withUnsafeMutableBytes {
         try file.read(into: UnsafeMutableRawBufferPointer(rebasing: $0[count...]))
       }
@@ -177,16 +186,26 @@ public final class NIfTIFile {
       count += more
     }
     head.removeSubrange(count...)
-    if head.starts(with: [0x1F, 0x8B]) {
-      return (GzipStream(file, head: head), "gzip", nil)
+    let size = try file.size()
+    if plainSize == nil || size != plainSize {
+      if GzipStream.isMember(head) { return (GzipStream(file, head: head), "gzip", nil) }
+      if ZstdStream.isFrame(head) { return (ZstdStream(file, head: head), "zstd", nil) }
     }
-    return (PlainStream(file, head: head), "none", try file.size())
+    return (PlainStream(file, head: head), "none", size)
+  }
+
+  /// Where the voxels of a pair end in their file, if its header is right.
+  private static func end(_ header: NIfTIHeader, _ layout: VoxelLayout) -> UInt64? {
+    guard header.voxOffset >= 0, header.voxOffset < 0x1p62 else { return nil }
+    return UInt64(header.voxOffset) + layout.byteCount
   }
 
   /// All that is left of a pair's header file.
-  private static func rest(of stream: any ByteStream, _ path: String) throws -> [UInt8] {
-    let bytes = try stream.take(maximumHeld)
-    if bytes.count == maximumHeld, try !stream.take(1).isEmpty {
+  private static func rest(
+    of stream: any ByteStream, _ path: String, after taken: Int
+  ) throws -> [UInt8] {
+    let bytes = try stream.take(maximumHeld - taken)
+    if bytes.count == maximumHeld - taken, try !stream.take(1).isEmpty {
       throw NIfTIError(path, "its header file is over 16 MiB")
     }
     return bytes

@@ -38,7 +38,8 @@ public final class ReadAhead: @unchecked Sendable {
 
   private let monitor = Monitor()
   private let sources = Monitor()
-  private let nextSource: () throws -> SourcePath?
+  private let nextSource: () throws -> VolumeSource?
+  private let readsSidecars: Bool
   private var threads: [WorkerThread] = []
   private var queues: [Int: Queue] = [:]
   private var begun = 0
@@ -52,10 +53,14 @@ public final class ReadAhead: @unchecked Sendable {
   ///
   /// - Parameters:
   ///   - jobs: files that are read at once.
+  ///   - readsSidecars: whether the JSON file beside a volume's becomes an attribute.
   ///   - nextSource: gives the sources in order, nil at the end; called from one thread at a time.
   ///     It may throw for one source and go on with the next.
-  public init(jobs: Int, nextSource: @escaping () throws -> SourcePath?) {
+  public init(
+    jobs: Int, readsSidecars: Bool = false, nextSource: @escaping () throws -> VolumeSource?
+  ) {
     self.nextSource = nextSource
+    self.readsSidecars = readsSidecars
     maximumAhead = jobs + 1
     for _ in 0..<jobs { threads.append(WorkerThread { [self] in work() }) }
   }
@@ -107,7 +112,7 @@ public final class ReadAhead: @unchecked Sendable {
     }
   }
 
-  private func begin() -> (Int, Result<SourcePath, any Error>)? {
+  private func begin() -> (Int, Result<VolumeSource, any Error>)? {
     // A lock of its own: a list of files that comes slowly must not hold up what was read.
     sources.update {
       // Files that were read whole wait for their turn; only so many may.
@@ -116,7 +121,7 @@ public final class ReadAhead: @unchecked Sendable {
         return begun - head < maximumAhead ? true : nil
       }
       guard goesOn else { return nil }
-      let source: Result<SourcePath, any Error>
+      let source: Result<VolumeSource, any Error>
       do {
         guard let next = try nextSource() else {
           monitor.update { hasEnded = true }
@@ -134,9 +139,11 @@ public final class ReadAhead: @unchecked Sendable {
     }
   }
 
-  private func read(_ source: SourcePath, _ number: Int, _ isOpen: inout Bool) throws {
-    let file = try NIfTIFile(source)
-    try emit(.open(source, file.header), number)
+  private func read(_ source: VolumeSource, _ number: Int, _ isOpen: inout Bool) throws {
+    let file = try NIfTIFile(source.files)
+    var header = file.header
+    try source.describe(&header, readsSidecar: readsSidecars)
+    try emit(.open(source.files, header), number)
     isOpen = true
     let quirks = try file.pass(
       extra: { try emit(.extra(Array($0)), number) },

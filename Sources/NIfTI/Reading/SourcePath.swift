@@ -1,80 +1,117 @@
 internal import ByteIO
 internal import Glibc
+public import SystemPackage
 
 /// The file or the two files that one volume is in, by their names.
 public struct SourcePath: Sendable, Equatable {
   /// The single file, or the header of a pair; `-` is standard input.
-  public var header: String
+  public var header: FilePath
   /// The voxels' file of a pair.
-  public var image: String?
+  public var image: FilePath?
 
-  static let singleSuffixes = [".nii", ".nii.gz"]
-  static let headerSuffixes = [".hdr", ".hdr.gz"]
-  static let imageSuffixes = [".img", ".img.gz"]
+  /// What the ending of a name promises.
+  enum Role {
+    case single, header, image
+  }
 
   /// Finds the files that belong to the path of a file, which may be either of a pair.
   ///
   /// - Throws: `NIfTIError` if one of a pair is missing.
-  public init(_ path: String) throws(NIfTIError) {
+  public init(_ path: FilePath) throws(NIfTIError) {
     header = path
-    if let stem = Self.stem(path, Self.headerSuffixes) {
-      guard let image = Self.partner(stem, path, Self.imageSuffixes) else {
-        throw NIfTIError(path, "'\(stem).img' is missing", kind: .missing)
-      }
-      self.image = image
-    } else if let stem = Self.stem(path, Self.imageSuffixes) {
-      guard let header = Self.partner(stem, path, Self.headerSuffixes) else {
-        throw NIfTIError(path, "'\(stem).hdr' is missing", kind: .missing)
-      }
-      self.header = header
+    switch Self.role(of: path) {
+    case .header: image = try Self.partner(of: path, "img")
+    case .image:
+      header = try Self.partner(of: path, "hdr")
       image = path
+    case .single, nil: break
     }
   }
 
-  /// Whether a walk takes a file of this name.
-  static func isVolume(_ name: String) -> Bool {
-    stem(name, singleSuffixes + headerSuffixes + imageSuffixes) != nil
+  /// Whether this is standard input.
+  public var isStandardInput: Bool { header == "-" }
+
+  /// The name of the volume: without folder and endings.
+  public var name: String {
+    if isStandardInput { return "stdin" }
+    var path = header
+    if Self.role(of: header) != nil {
+      path = Self.uncompressed(header)
+      path.extension = nil
+    }
+    return path.lastComponent?.string ?? ""
   }
 
-  /// The name of the volume: without folder and suffix.
-  public var name: String {
-    if header == "-" { return "stdin" }
-    var name = header[...]
-    while name.hasSuffix("/") { name = name.dropLast() }
-    name = name[(name.lastIndex(of: "/").map(name.index(after:)) ?? name.startIndex)...]
-    let suffixes = Self.singleSuffixes + Self.headerSuffixes + Self.imageSuffixes
-    return Self.stem(String(name), suffixes) ?? String(name)
+  /// The JSON file beside it that may say more of the volume.
+  public var sidecar: FilePath {
+    var path = header
+    if Self.role(of: header) != nil {
+      path = Self.uncompressed(header)
+      path.extension = "json"
+    } else {
+      path.extension = (path.extension.map { "\($0)." } ?? "") + "json"
+    }
+    return path
   }
 
   /// The size of its files in bytes, as far as it is known.
   public var size: UInt64 {
     ([header] + (image.map { [$0] } ?? [])).reduce(0) { sum, path in
       var status = stat()
-      return stat(path, &status) == 0 ? sum + UInt64(max(0, status.st_size)) : sum
+      return path.withPlatformString { stat($0, &status) } == 0
+        ? sum + UInt64(max(0, status.st_size)) : sum
     }
   }
 
-  /// `path` without the longest of `suffixes` that it has, in lower or upper case.
-  static func stem(_ path: String, _ suffixes: [String]) -> String? {
-    let lower = path.lowercased()
-    for suffix in suffixes.sorted(by: { $0.utf8.count > $1.utf8.count })
-    where lower.hasSuffix(suffix) && lower.utf8.count > suffix.utf8.count {
-      return String(path.dropLast(suffix.count))
+  // MARK: Endings, which systems without lower case left in several spellings
+
+  private static let compressions = ["gz", "zst"]
+
+  /// What the name of `path` promises; nil if it is not that of a volume's file.
+  static func role(of path: FilePath) -> Role? {
+    switch uncompressed(path).extension?.lowercased() {
+    case "nii": .single
+    case "hdr": .header
+    case "img": .image
+    default: nil
     }
-    return nil
   }
 
-  /// A suffix in the ways in which systems without lower case left it.
-  static func spellings(_ suffix: String) -> [String] {
-    let capitalised = "." + suffix.dropFirst().prefix(1).uppercased() + suffix.dropFirst(2)
-    return [suffix, suffix.uppercased(), capitalised]
+  /// The paths that the other file of a pair may have, which ends in `ending`; the one that is
+  /// compressed alike comes first.
+  static func partners(of path: FilePath, _ ending: String) -> [FilePath] {
+    let own = compression(of: path)
+    let others = [nil] + compressions
+    return ([own] + others.filter { $0 != own }).flatMap { compression in
+      let whole = compression.map { "\(ending).\($0)" } ?? ending
+      let capitalised = whole.prefix(1).uppercased() + whole.dropFirst()
+      return [whole, whole.uppercased(), capitalised].map { spelling in
+        var partner = uncompressed(path)
+        partner.extension = spelling
+        return partner
+      }
+    }
   }
 
-  /// The other file of a pair, compressed alike if there is a choice.
-  private static func partner(_ stem: String, _ path: String, _ suffixes: [String]) -> String? {
-    let isCompressed = path.lowercased().hasSuffix(".gz")
-    let alike = suffixes.filter { $0.hasSuffix(".gz") == isCompressed }
-    let others = suffixes.filter { $0.hasSuffix(".gz") != isCompressed }
-    return (alike + others).flatMap(spellings).map { stem + $0 }.first(where: fileExists)
+  private static func partner(
+    of path: FilePath, _ ending: String
+  ) throws(NIfTIError) -> FilePath {
+    let candidates = partners(of: path, ending)
+    guard let partner = candidates.first(where: fileExists) else {
+      let plain = candidates.first { $0.extension == ending } ?? candidates[0]
+      throw NIfTIError(path.string, "'\(plain.string)' is missing", kind: .missing)
+    }
+    return partner
+  }
+
+  private static func compression(of path: FilePath) -> String? {
+    path.extension.map { $0.lowercased() }.flatMap { compressions.contains($0) ? $0 : nil }
+  }
+
+  private static func uncompressed(_ path: FilePath) -> FilePath {
+    guard compression(of: path) != nil else { return path }
+    var path = path
+    path.extension = nil
+    return path
   }
 }

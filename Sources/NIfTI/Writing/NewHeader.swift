@@ -6,7 +6,7 @@ enum NewHeader {
   /// Makes header and extension flag, which little-endian voxels follow directly.
   ///
   /// They are 352 bytes of NIfTI-1, or 544 of NIfTI-2 where a dimension is over 32,767. The affine
-  /// becomes the sform, in millimetres.
+  /// becomes the sform, in millimetres, and the qform too where that can express it.
   static func make(_ header: VolumeHeader) throws(NIfTIError) -> [UInt8] {
     let type = VoxelLayout.types.first { $0.value == (header.dtype, header.channels) }
     guard let datatype = type?.key else {
@@ -32,7 +32,10 @@ enum NewHeader {
     }
     f.integer(Int64(datatype), first: 70, 2, second: 12, 2)
     f.integer(Int64(header.voxelBytes * 8), first: 72, 2, second: 14, 2)
-    for (axis, step) in pixdim(header).enumerated() {
+    let quaternion = header.affine.flatMap(Quaternion.init)
+    var steps = pixdim(header)
+    steps[0] = quaternion?.isLeftHanded == true ? -1 : 1
+    for (axis, step) in steps.enumerated() {
       f.real(step, first: 76 + 4 * axis, second: 104 + 8 * axis)
     }
     if isSecond {
@@ -40,7 +43,8 @@ enum NewHeader {
     } else {
       f.real(352, first: 108, second: 0)
     }
-    f.real(header.slope ?? 1, first: 112, second: 176)
+    // A slope of 0 says that there is no scaling.
+    f.real(header.slope ?? 0, first: 112, second: 176)
     f.real(header.intercept ?? 0, first: 116, second: 184)
     let seconds: Int64 = header.repetitionTime == nil ? 0 : 8
     f.integer(2 + seconds, first: 123, 1, second: 500, 4)
@@ -48,6 +52,13 @@ enum NewHeader {
     if let affine = header.affine {
       let code = max(1, header.sformCode ?? 0)
       f.integer(Int64(clamping: code), first: 254, 2, second: 348, 4)
+      if let quaternion {
+        f.integer(Int64(clamping: code), first: 252, 2, second: 344, 4)
+        for (index, value) in quaternion.imaginary.enumerated() {
+          f.real(value, first: 256 + 4 * index, second: 352 + 8 * index)
+          f.real(affine[index][3], first: 268 + 4 * index, second: 376 + 8 * index)
+        }
+      }
       for row in 0..<3 {
         for column in 0..<4 {
           f.real(

@@ -57,6 +57,26 @@ struct JSONKey: CodingKey {
   init?(intValue: Int) { nil }
 }
 
+/// Bytes that JSON holds as text in base64.
+public struct Base64: Codable, Sendable, Equatable {
+  /// The bytes.
+  public var bytes: [UInt8]
+
+  /// Holds `bytes`.
+  public init(_ bytes: [UInt8]) { self.bytes = bytes }
+
+  /// Decodes them.
+  public init(from decoder: any Decoder) throws {
+    bytes = [UInt8](try decoder.singleValueContainer().decode(Data.self))
+  }
+
+  /// Encodes them.
+  public func encode(to encoder: any Encoder) throws {
+    var container = encoder.singleValueContainer()
+    try container.encode(Data(bytes))
+  }
+}
+
 /// The one way in which volpipe reads and writes JSON.
 public enum JSON {
   /// Under this key decoders find the name of the source, for their messages.

@@ -96,13 +96,15 @@ public struct VolumeHeader: Sendable, Equatable {
     public var byteOrder: String
     /// `single` or `pair`.
     public var layout: String
-    /// `none` or `gzip`.
+    /// `none`, `gzip` or `zstd`.
     public var compression: String?
+    /// The header as it is in the source, without extensions.
+    public var header: Base64?
     /// In a pair, how many of the leading extra bytes are the header file.
     public var headerBytes: UInt64?
 
     enum CodingKeys: String, CodingKey {
-      case format, path, layout, compression
+      case format, path, layout, compression, header
       case byteOrder = "byte_order"
       case headerBytes = "header_bytes"
     }
@@ -110,13 +112,14 @@ public struct VolumeHeader: Sendable, Equatable {
     /// Makes a source.
     public init(
       format: String, path: String?, byteOrder: String, layout: String, compression: String?,
-      headerBytes: UInt64?
+      header: [UInt8]?, headerBytes: UInt64?
     ) {
       self.format = format
       self.path = path
       self.byteOrder = byteOrder
       self.layout = layout
       self.compression = compression
+      self.header = header.map(Base64.init)
       self.headerBytes = headerBytes
     }
   }

@@ -1,0 +1,25 @@
+internal import ByteIO
+internal import SystemPackage
+internal import VolumeFormat
+
+/// A JSON file beside a volume's, as BIDS has it.
+enum Sidecar {
+  /// The most bytes that one may have.
+  static let maximumBytes = 1 << 20
+
+  /// The object in the JSON file beside `files`; nil if there is no such file.
+  ///
+  /// - Throws: `FormatError` for anything but an object of at most 1 MiB; `IOFailure`.
+  static func read(beside files: SourcePath) throws -> JSONValue? {
+    if files.isStandardInput { return nil }
+    let path = files.sidecar
+    let opened = Result { () throws(IOFailure) in try InputFile(path) }
+    if case .failure(let failure) = opened, failure.isNotFound { return nil }
+    var bytes = try PlainStream(try opened.get(), head: []).take(maximumBytes + 1)
+    guard bytes.count <= maximumBytes else {
+      throw FormatError(path.string, "a sidecar may have 1 MiB, and it has more")
+    }
+    if bytes.starts(with: [0xEF, 0xBB, 0xBF]) { bytes.removeFirst(3) }
+    return .object(try JSON.decode([String: JSONValue].self, from: bytes, in: path.string))
+  }
+}

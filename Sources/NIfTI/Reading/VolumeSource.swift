@@ -1,0 +1,38 @@
+internal import SystemPackage
+public import VolumeFormat
+
+/// A volume to be read: its files, and what is known of it besides what they hold.
+public struct VolumeSource: Sendable {
+  /// The files.
+  public var files: SourcePath
+  /// Its id, if a table gives one.
+  public var obsID: String?
+  /// Its subject, if a table gives one.
+  public var obsSubjectID: String?
+  /// Attributes that a table gives it.
+  public var attributes: [String: JSONValue] = [:]
+
+  /// A volume of which its files only are known.
+  public init(_ files: SourcePath) { self.files = files }
+
+  /// The subject that the name tells: its BIDS `sub-XX`, else the name.
+  public static func subject(named name: String) -> String {
+    BIDSName(name).map { "sub-\($0.subject)" } ?? name
+  }
+
+  /// Puts into a volume's header what is known of it.
+  ///
+  /// Of attributes, those of the table hold before the sidecar, that before entities of the name.
+  ///
+  /// - Throws: `FormatError` or `IOFailure` for a sidecar that cannot be read.
+  func describe(_ header: inout VolumeHeader, readsSidecar: Bool) throws {
+    header.obsID = obsID
+    header.obsSubjectID = obsSubjectID
+    var attributes = BIDSName(files.name)?.attributes ?? [:]
+    if readsSidecar, let sidecar = try Sidecar.read(beside: files) {
+      attributes["sidecar"] = sidecar
+    }
+    attributes.merge(self.attributes) { $1 }
+    if !attributes.isEmpty { header.attributes = attributes }
+  }
+}
