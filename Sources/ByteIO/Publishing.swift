@@ -52,6 +52,18 @@ public enum Publishing {
   ///
   /// - Returns: false if the name is taken.
   public static func link(_ temporary: String, to path: String) throws(IOFailure) -> Bool {
+    guard try linkUnflushed(temporary, to: path) else { return false }
+    try syncDirectory(parent(of: path))
+    return true
+  }
+
+  /// Gives the flushed file `temporary` the further name `path` if nothing has it; the directory
+  /// must be flushed then.
+  ///
+  /// - Returns: false if the name is taken.
+  public static func linkUnflushed(
+    _ temporary: String, to path: String
+  ) throws(IOFailure) -> Bool {
     let result = Glibc.link(temporary, path)
     let reason = errno
     if result != 0 {
@@ -62,7 +74,6 @@ public enum Publishing {
         throw IOFailure(.create, "link", path, Errno(rawValue: reason))
       }
     }
-    try syncDirectory(parent(of: path))
     return true
   }
 
@@ -160,18 +171,33 @@ public func randomIdentifier() -> String {
   return words.withUnsafeBytes { hexadecimal($0) }
 }
 
-/// The present time as `2026-11-21T09:30:00.000000Z`.
-public func timestamp() -> String {
-  var now = timespec()
-  clock_gettime(CLOCK_REALTIME, &now)
-  var parts = tm()
-  gmtime_r(&now.tv_sec, &parts)
-  var text = [CChar](repeating: 0, count: 32)
-  let length = strftime(&text, text.count, "%Y-%m-%dT%H:%M:%S", &parts)
-  let fraction = String(1_000_000 + now.tv_nsec / 1000).dropFirst()
-  return String(decoding: text[..<length].map { UInt8(bitPattern: $0) }, as: UTF8.self)
-    + ".\(fraction)Z"
+/// The time of day, as the system has it.
+public enum Clock {
+  /// Seconds since 1970.
+  public static func now() -> Double {
+    var now = timespec()
+    clock_gettime(CLOCK_REALTIME, &now)
+    return Double(now.tv_sec) + Double(now.tv_nsec) / 1e9
+  }
+
+  /// A time as `2026-11-21T09:30:00.000000Z`, whose texts are ordered as the times are.
+  ///
+  /// Times before 1970 or after 9999 become these.
+  public static func text(_ seconds: Double) -> String {
+    let clamped = min(max(seconds, 0), 253_402_300_799)
+    var whole = time_t(clamped)
+    var parts = tm()
+    gmtime_r(&whole, &parts)
+    var text = [CChar](repeating: 0, count: 32)
+    let length = strftime(&text, text.count, "%Y-%m-%dT%H:%M:%S", &parts)
+    let fraction = String(1_000_000 + Int((clamped - Double(whole)) * 1e6)).dropFirst()
+    return String(decoding: text[..<length].map { UInt8(bitPattern: $0) }, as: UTF8.self)
+      + ".\(fraction)Z"
+  }
 }
+
+/// The present time as `2026-11-21T09:30:00.000000Z`.
+public func timestamp() -> String { Clock.text(Clock.now()) }
 
 /// Whether anything has the name `path`.
 public func fileExists(_ path: String) -> Bool { fileExists(FilePath(path)) }

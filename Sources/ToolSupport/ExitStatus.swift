@@ -38,6 +38,9 @@ public func explain(_ error: any Error) -> ToolFailure {
   case let failure as ToolFailure: failure
   case let failure as IOFailure: ToolFailure(status(of: failure), failure.description)
   case let error as FormatError: ToolFailure(.badData, error.description)
+  case let error as LineList.TooLong:
+    ToolFailure(
+      .badData, "cannot read '\(error.path)': a line is over \(error.maximum >> 10) KiB long")
   case let error as DatasetError:
     switch error {
     case .notADataset: ToolFailure(.noInput, error.description)
@@ -52,10 +55,18 @@ public func explain(_ error: any Error) -> ToolFailure {
         + (error.isOwn
           ? "another volume of this stream has the name; --name makes names that differ"
           : "it exists; --force replaces it"))
-  case Committer.Refusal.nothingStaged(let reason):
+  case let unsure as UnsureCommit:
+    ToolFailure(
+      explain(unsure.cause).status,
+      "snapshot \(unsure.snapshot) is made but may not outlast a crash of the system: "
+        + explain(unsure.cause).message)
+  case CommitRefusal.nothingStaged(let reason):
     ToolFailure(.noInput, "nothing to commit \(reason)")
-  case Committer.Refusal.lostRaces(let count):
+  case CommitRefusal.lostRaces(let count):
     ToolFailure(.tryAgain, "other committers were faster \(count) times; try again")
+  case CommitRefusal.moved(let expected, let current):
+    ToolFailure(
+      .tryAgain, "nothing changed: the current snapshot is \(current), not \(expected) as expected")
   default: ToolFailure(.internalError, "unexpected: \(error)")
   }
 }

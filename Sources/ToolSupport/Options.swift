@@ -1,5 +1,6 @@
 public import ArgumentParser
 internal import ByteIO
+internal import Glibc
 public import SystemPackage
 public import VolumeFormat
 
@@ -24,6 +25,12 @@ public struct JobsOption: ParsableArguments {
       throw ValidationError("--jobs takes a number from 1 to 256")
     }
   }
+}
+
+/// Where scratch files may lie for a while: `TMPDIR`, else `/tmp`.
+public func temporaryDirectory() -> String {
+  let named = getenv("TMPDIR").map { String(cString: $0) } ?? ""
+  return named.isEmpty ? "/tmp" : named
 }
 
 /// The paths that operands mean, byte for byte.
@@ -104,6 +111,9 @@ public struct DatasetArgument: ExpressibleByArgument, Sendable {
   public var path: String
   /// The snapshot's number; nil for the last.
   public var snapshot: UInt64?
+
+  /// A dataset's last snapshot.
+  public init(path: String) { self.path = path }
 
   /// Reads `DATASET[@N]`.
   public init?(argument: String) {

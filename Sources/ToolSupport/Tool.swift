@@ -76,7 +76,7 @@ private func usageLine(_ text: String) -> String {
 }
 
 /// `text` with what would break a line, or a terminal, made visible.
-private func oneLine(_ text: String) -> String {
+public func oneLine(_ text: String) -> String {
   var result = ""
   for scalar in text.unicodeScalars {
     if scalar.properties.generalCategory == .control {

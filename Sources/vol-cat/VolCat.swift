@@ -1,6 +1,5 @@
 import ArgumentParser
 import ByteIO
-import Glibc
 import ToolSupport
 import VolumeFormat
 
@@ -16,6 +15,9 @@ struct VolCat: Tool {
     version: volpipeVersion)
 
   @OptionGroup var jobs: JobsOption
+
+  @Flag(name: .shortAndLong, help: "Drop a damaged volume, go on with the next, and exit 1.")
+  var keepGoing = false
 
   @Flag(name: .shortAndLong, help: "Show no progress.")
   var quiet = false
@@ -39,11 +41,16 @@ struct VolCat: Tool {
       let totals = snapshot.manifest.collections.filter { $0.key == collection ?? $0.key }
       progress.expect(totals.values.reduce(0) { $0 &+ $1.rawBytes })
     }
-    let named = getenv("TMPDIR").map { String(cString: $0) } ?? ""
-    let temporary = named.isEmpty ? "/tmp" : named
-    let streamer = VolumeStreamer(
-      snapshot, to: output, jobs: jobs.count, scratchDirectory: temporary
-    ) { progress.add(volumes: 1, bytes: $0, work: $0) }
+    var options = VolumeStreamer.Options(
+      jobs: jobs.count, scratchDirectory: temporaryDirectory())
+    options.progress = { progress.add(volumes: 1, bytes: $0, work: $0) }
+    if keepGoing {
+      options.onDamage = { error in
+        progress.clear()
+        Self.warn(explain(error).message)
+      }
+    }
+    let streamer = VolumeStreamer(snapshot, to: output, options: options)
     do {
       try add(to: streamer, snapshot)
       try streamer.end()
@@ -54,19 +61,32 @@ struct VolCat: Tool {
     }
     try output.close()
     progress.finish()
-    return .done
+    return streamer.lost > 0 ? .partial : .done
   }
 
   private func add(to streamer: VolumeStreamer, _ snapshot: Snapshot) throws {
     guard let collection, !obsID.isEmpty else {
-      try snapshot.forEachVolume(collection: collection) { stage, record in
+      var onDamage: ((any Error, UInt64) -> Void)?
+      if keepGoing {
+        onDamage = { error, volumes in
+          Self.warn(explain(error).message)
+          streamer.skip(max(1, volumes))
+        }
+      }
+      try snapshot.forEachVolume(collection: collection, onDamage: onDamage) { stage, record in
         try streamer.add(record, of: stage)
         return true
       }
       return
     }
     for id in obsID {
-      guard let (stage, record) = try snapshot.volume(id, collection: collection) else {
+      let found = Result { try snapshot.volume(id, collection: collection) }
+      if keepGoing, case .failure(let error) = found {
+        Self.warn(explain(error).message)
+        streamer.skip(1)
+        continue
+      }
+      guard let (stage, record) = try found.get() else {
         throw ToolFailure(.noInput, "no volume '\(id)' in collection '\(collection)'")
       }
       try streamer.add(record, of: stage)

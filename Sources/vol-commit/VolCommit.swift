@@ -24,6 +24,18 @@ struct VolCommit: Tool {
       valueName: "file"))
   var metaJson: String?
 
+  @Option(
+    help: ArgumentHelp(
+      "Commit only if N is the current snapshot, 0 if there is none; else exit 75.", valueName: "n")
+  )
+  var expect: UInt64?
+
+  @Flag(help: "Refuse volumes without a subject row, and subjects without volumes.")
+  var strict = false
+
+  @Flag(help: "With nothing to commit, print the current snapshot's number and exit 0.")
+  var ifStaged = false
+
   @Flag(name: .shortAndLong, help: "Do not print the snapshot's number.")
   var quiet = false
 
@@ -37,11 +49,34 @@ struct VolCommit: Tool {
     var metadata = try metaJson.map(readObject) ?? [:]
     for item in meta { metadata[item.key] = .string(item.value) }
     let committer = Committer(try Dataset(opening: dataset), tool: Self.nameAndVersion)
-    let manifest = try committer.commit(stages, metadata: metadata)
+    let number: UInt64
+    do {
+      let result = try committer.commit(
+        stages, metadata: metadata, expecting: expect, strict: strict)
+      number = result.manifest.snapshot
+      if !quiet { count(result) }
+    } catch CommitRefusal.nothingStaged(let reason) {
+      guard ifStaged, stages.isEmpty, let last = try Dataset(opening: dataset).manifest() else {
+        throw CommitRefusal.nothingStaged(reason)
+      }
+      number = last.snapshot
+    }
     let output = LineWriter()
-    if !quiet { try output.line(String(manifest.snapshot)) }
+    if !quiet { try output.line(String(number)) }
     try output.finish()
     return .done
+  }
+
+  /// Says how volumes and subjects match: all of them if the table is new, else the new volumes.
+  private func count(_ result: Committer.Result) {
+    guard let subjects = result.manifest.subjects, let dataset = try? Dataset(opening: dataset)
+    else { return }
+    let stages = result.hasNewTable ? result.manifest.stages : result.stages
+    // The snapshot is made: what goes wrong here is for vol-verify to find.
+    let census = try? SubjectCensus(dataset, stages, subjects, countsEmpty: result.hasNewTable)
+    if let summary = census?.summary {
+      Self.warn("snapshot \(result.manifest.snapshot): \(summary)")
+    }
   }
 
   private func readObject(_ path: String) throws -> [String: JSONValue] {

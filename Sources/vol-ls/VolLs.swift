@@ -26,6 +26,17 @@ struct VolLs: Tool {
   @Flag(help: "List finished stages that are not committed.")
   var staged = false
 
+  @Option(
+    parsing: .upToNextOption,
+    help: ArgumentHelp("List volumes that differ between two snapshots.", valueName: "n m"))
+  var diff: [String] = []
+
+  @Flag(help: "List the subjects, with their volumes in each collection.")
+  var subjects = false
+
+  @Flag(help: "List which subjects are missing from which collection.")
+  var align = false
+
   @Flag(help: "Write the manifest as it is.")
   var manifest = false
 
@@ -35,16 +46,27 @@ struct VolLs: Tool {
   @Argument(
     help: ArgumentHelp(
       "The dataset, and a snapshot if not the last; - for a stream.", valueName: "dataset[@n]"))
-  var dataset: DatasetArgument
+  var named: DatasetArgument?
 
   @Argument(help: "The collection whose volumes to list.")
   var collection: String?
 
+  /// The dataset, which may have been taken for a third operand of `--diff`.
+  private var dataset: DatasetArgument {
+    named ?? diff.dropFirst(2).first.flatMap(DatasetArgument.init) ?? DatasetArgument(path: "")
+  }
+
   func validate() throws {
+    guard !dataset.path.isEmpty else { throw ValidationError("no dataset is given") }
+    guard diff.isEmpty || diff.count == (named == nil ? 3 : 2),
+      diff.prefix(2).allSatisfy({ UInt64($0) != nil })
+    else { throw ValidationError("--diff takes the numbers of two snapshots") }
     if json && tsv { throw ValidationError("--json and --tsv exclude each other") }
-    let kinds = [snapshots, staged, manifest, sha256].count { $0 }
+    let kinds = [snapshots, staged, subjects, align, !diff.isEmpty, manifest, sha256].count { $0 }
     if kinds > 1 {
-      throw ValidationError("--snapshots, --staged, --manifest and --sha256 exclude each other")
+      throw ValidationError(
+        "--snapshots, --staged, --subjects, --align, --diff, --manifest and --sha256 exclude each "
+          + "other")
     }
     if kinds > 0, collection != nil || dataset.path == "-" {
       throw ValidationError("this option lists a whole dataset, no collection and no stream")
@@ -55,7 +77,7 @@ struct VolLs: Tool {
     if manifest || sha256, json || tsv {
       throw ValidationError("--manifest and --sha256 have a form of their own")
     }
-    if snapshots || staged, dataset.snapshot != nil {
+    if snapshots || staged || !diff.isEmpty, dataset.snapshot != nil {
       throw ValidationError("this option is not about one snapshot")
     }
   }
@@ -71,13 +93,18 @@ struct VolLs: Tool {
       try listSnapshots(output)
     } else if staged {
       try listStaged(output)
+    } else if !diff.isEmpty {
+      try listDiff(output)
+    } else if subjects || align {
+      try SubjectListing(snapshot: try dataset.openSnapshot(), style: style, output: output)
+        .list(missingOnly: align)
     } else if manifest {
       let snapshot = try dataset.openSnapshot()
       let bytes = try snapshot.dataset.manifestBytes(snapshot.manifest.snapshot)
       try output.bytes(bytes ?? [])
     } else if sha256 {
-      for stage in try dataset.openSnapshot().manifest.stages {
-        for file in stage.files { try output.line("\(file.sha256)  \(file.path)") }
+      for file in try dataset.openSnapshot().manifest.files {
+        try output.line("\(file.sha256)  \(file.path)")
       }
     } else if let collection {
       try listVolumes(of: collection, output)
@@ -122,14 +149,32 @@ struct VolLs: Tool {
 
   private func listSnapshots(_ output: LineWriter) throws {
     let dataset = try dataset.open()
-    var listing = Listing(["snapshot", "created", "volumes", "metadata"], style, output)
+    var listing = Listing(
+      ["snapshot", "parent", "created", "volumes", "tool", "metadata"], style, output)
     for number in try dataset.snapshotNumbers() {
       guard let manifest = try dataset.manifest(number) else { continue }
       try listing.add([
-        .count(number), .text(manifest.created),
-        .count(manifest.collections.values.reduce(0) { $0 &+ $1.volumes }),
+        .count(number), manifest.parent.map { .count($0.snapshot) } ?? .none,
+        .text(manifest.created),
+        .count(manifest.collections.values.reduce(0) { $0 &+ $1.volumes }), .text(manifest.tool),
         .json(.object(manifest.metadata)),
       ])
+    }
+    try listing.finish()
+  }
+
+  private func listDiff(_ output: LineWriter) throws {
+    let dataset = try dataset.open()
+    let manifests = try diff.prefix(2).compactMap { UInt64($0) }.map { number in
+      guard let manifest = try dataset.manifest(number) else {
+        throw ToolFailure(
+          .noInput, "'\(dataset.path)' has no snapshot \(number); vol-ls --snapshots lists them")
+      }
+      return manifest
+    }
+    var listing = Listing(["change", "collection", "obs_id"], style, output)
+    try SnapshotDiff(dataset, from: manifests[0], to: manifests[1]).forEach {
+      try listing.add([.text($0.rawValue), .text($1), .text($2)])
     }
     try listing.finish()
   }
@@ -137,11 +182,19 @@ struct VolLs: Tool {
   private func listStaged(_ output: LineWriter) throws {
     let dataset = try dataset.open()
     var listing = Listing(
-      ["stage", "collection", "volumes", "raw_bytes", "stored_bytes", "created"], style, output)
-    for stage in try dataset.pendingStages(besides: try dataset.manifest()) {
+      ["stage", "collection", "volumes", "raw_bytes", "stored_bytes", "created", "subject_rows"],
+      style, output)
+    let head = try dataset.manifest()
+    for stage in try dataset.pendingStages(besides: head) {
       try listing.add([
         .text(stage.stage), .text(stage.collection), .count(stage.volumes), .bytes(stage.rawBytes),
-        .bytes(stage.storedBytes), .text(stage.created),
+        .bytes(stage.storedBytes), .text(stage.created), .none,
+      ])
+    }
+    for table in try dataset.pendingTables(besides: head) {
+      try listing.add([
+        .text(table.stage), .none, .none, .none, .bytes(table.file.bytes), .text(table.created),
+        .count(table.rows),
       ])
     }
     try listing.finish()

@@ -41,7 +41,13 @@ struct VolWrite: Tool {
         + "it ends so).", valueName: "template"))
   var obsID: String?
 
-  @Flag(name: .shortAndLong, help: "Show no progress.")
+  @Flag(help: "Leave out volumes that the dataset holds already; one that differs is an error.")
+  var skipExisting = false
+
+  @Flag(help: "Leave out volumes that the dataset holds already; one that differs replaces it.")
+  var replace = false
+
+  @Flag(name: .shortAndLong, help: "Show no progress, and no count of volumes left out.")
   var quiet = false
 
   @Argument(help: "The dataset's directory, made if need be.")
@@ -73,6 +79,7 @@ struct VolWrite: Tool {
     options.jobs = jobs.count
     options.packSize = packSize.bytes
     options.obsID = template
+    options.existing = replace ? .replace : skipExisting ? .skip : .refuse
     options.tool = Self.nameAndVersion
     let writer = try StageWriter(
       try Dataset.create(dataset), collection: collection, options: options)
@@ -90,7 +97,9 @@ struct VolWrite: Tool {
 
   private func report(_ summary: StageSummary) throws -> ExitStatus {
     let lost = summary.dropped &+ summary.skipped
+    if summary.existing > 0, !quiet { Self.warn("\(summary.existing) volumes were there already") }
     guard let stage = summary.stage else {
+      if summary.existing > 0 { return lost > 0 ? .partial : .done }
       throw ToolFailure(
         .noInput,
         "nothing staged: the stream holds no volume"

@@ -28,7 +28,7 @@ struct TestDataset {
 
   @discardableResult
   func commit(_ stages: [String] = []) throws -> Manifest {
-    try Committer(try Dataset(opening: path), tool: "test").commit(stages, metadata: [:])
+    try Committer(try Dataset(opening: path), tool: "test").commit(stages, metadata: [:]).manifest
   }
 
   /// The frames that come out again.
@@ -38,9 +38,9 @@ struct TestDataset {
     let snapshot = try #require(try Snapshot(try Dataset(opening: path), number: number))
     let name = "out-\(randomIdentifier())"
     let file = try OutputFile(creating: "\(scratch.path)/\(name)")
-    let streamer = VolumeStreamer(
-      snapshot, to: file, jobs: jobs, scratchDirectory: scratch.path, slabLimit: slabLimit
-    ) { _ in }
+    var options = VolumeStreamer.Options(jobs: jobs, scratchDirectory: scratch.path)
+    options.slabLimit = slabLimit
+    let streamer = VolumeStreamer(snapshot, to: file, options: options)
     do {
       try snapshot.forEachVolume { stage, record in
         try streamer.add(record, of: stage)

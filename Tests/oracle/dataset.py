@@ -20,6 +20,9 @@ import zstandard
 
 ABSENT = 2**64 - 1
 HEX32 = re.compile(r"[0-9a-f]{32}")
+HEX64 = re.compile(r"[0-9a-f]{64}")
+SEAL = re.compile(rb',\n  "sha256" : "([0-9a-f]{64})"\n}\n')
+SEAL_BYTES = len(b',\n  "sha256" : ""\n}\n') + 64
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 
 
@@ -238,67 +241,178 @@ def read_record(cursor, root, stage):
     return volume
 
 
-def check_stage(root, stage):
-    """What a stage record and a manifest's entry for a stage have in common."""
-    name = stage["stage"]
+def check_file(root, file):
+    """The bytes of a file that a document names, of the size and the digest that it says."""
+    data = (root / file["path"]).read_bytes()
+    need(len(data) == file["bytes"], f"{file['path']}: size")
+    need(hashlib.sha256(data).hexdigest() == file["sha256"], f"{file['path']}: SHA-256")
+    return data
+
+
+def check_stage(root, stage, revised=False):
+    """What a stage record and a manifest's entry for a stage have in common.
+
+    Only a manifest may name a revised catalog.
+    """
+    name, catalog = stage["stage"], stage["catalog"]["path"]
     need(HEX32.fullmatch(name), f"stage name {name!r}")
     need(TIME.fullmatch(stage["created"]), f"time {stage['created']!r}")
-    need(stage["catalog"]["path"] == f"catalogs/{name}.catalog", "path of the catalog")
+    allowed = f"catalogs/{name}(-{HEX32.pattern})?.catalog" if revised else (
+        f"catalogs/{name}.catalog")
+    need(re.fullmatch(allowed, catalog), f"path of the catalog {catalog!r}")
+    need(1 <= len(stage["packs"]) <= 65_536, f"stage {name}: number of packs")
     files = [stage["catalog"], *stage["packs"]]
     for number, pack in enumerate(stage["packs"]):
         need(pack["path"] == f"packs/{name}-{number:04}.pack", f"path {pack['path']!r}")
         with open(root / pack["path"], "rb") as file:
             check_header(file.read(32), b"volpack1", name, number, pack["path"])
     for file in files:
-        data = (root / file["path"]).read_bytes()
-        need(len(data) == file["bytes"], f"{file['path']}: size")
-        need(hashlib.sha256(data).hexdigest() == file["sha256"], f"{file['path']}: SHA-256")
+        check_file(root, file)
     need(stage["stored_bytes"] == sum(file["bytes"] for file in files), "stored_bytes")
     need(stage["codec"]["name"] == "blosc-zstd", "codec")
     volumes = read_catalog(root, stage)
-    need(stage["volumes"] == len(volumes), f"stage {name}: number of volumes")
+    need(stage["volumes"] == len(volumes) >= 1, f"stage {name}: number of volumes")
     need(stage["raw_bytes"] == sum(v.raw_bytes for v in volumes), f"stage {name}: raw_bytes")
     return volumes
 
 
+def seal(body):
+    """A document with its own digest as the last member, as version 2 wants it."""
+    need(body.endswith(b"\n}\n"), "not an object that ends in a line of its own")
+    digest = hashlib.sha256(body).hexdigest()
+    return body[:-3] + f',\n  "sha256" : "{digest}"\n}}\n'.encode()
+
+
+def reseal(path, change=None, **members):
+    """Edit a document by hand and seal it again, so that only the edit can be what is wrong.
+
+    `change(document)` edits it; `members` are set. What names the file by its digest (the parent in
+    the next manifest, HEAD) is left as it was.
+    """
+    document = json.loads(Path(path).read_bytes())
+    document.pop("sha256", None)
+    if change:
+        change(document)
+    document.update(members)
+    body = json.dumps(document, indent=2, separators=(",", " : "), ensure_ascii=False)
+    Path(path).write_bytes(seal(body.encode() + b"\n"))
+
+
 def read_json(path, name):
-    document = json.loads(path.read_bytes())
-    need(document["format"] == name and document["version"] == 1, f"{path.name}: format")
+    data = path.read_bytes()
+    document = json.loads(data)
+    need(document["format"] == name and document["version"] in (1, 2), f"{path.name}: format")
+    end = SEAL.fullmatch(data[-SEAL_BYTES:])
+    need(end or document["version"] == 1, f"{path.name}: not sealed")
+    if end:
+        digest = hashlib.sha256(data[:-SEAL_BYTES] + b"\n}\n").hexdigest()
+        need(document.pop("sha256") == end[1].decode() == digest, f"{path.name}: its own digest")
     return document
+
+
+@dataclass
+class Subjects:
+    """A subject table: names of columns, their types, rows of texts and None."""
+
+    names: list
+    types: list
+    rows: list
+
+
+def read_subjects(root, entry):
+    """The table that a manifest or a record of a staged table names."""
+    path = entry["path"]
+    need(re.fullmatch(f"subjects/{HEX32.pattern}.subjects", path), f"path {path!r}")
+    data = check_file(root, entry)
+    need(data.endswith(b"\n"), f"{path}: its last line has no end")
+    head, *lines = data.decode().split("\n")[:-1]
+    head, rows = json.loads(head), [json.loads(line) for line in lines]
+    need((head["format"], head["version"]) == ("volpipe-subjects", 1), f"{path}: format")
+    names = [column["name"] for column in head["columns"]]
+    types = [column["type"] for column in head["columns"]]
+    need(len(set(names)) == len(names) <= 4096, f"{path}: columns")
+    need(set(types) <= {"text", "number", "boolean", "json"}, f"{path}: types")
+    need((names[0], types[0]) == ("obs_subject_id", "text"), f"{path}: first column")
+    need(len(rows) == entry["rows"], f"{path}: number of rows")
+    for row in rows:
+        need(len(row) == len(names) and row[0], f"{path}: row {row!r}")
+        need(all(value is None or isinstance(value, str) for value in row), f"{path}: row {row!r}")
+        for kind, value in zip(types, row):
+            if value is not None and kind != "text":
+                # What JSON writes as a number or a boolean is one: nothing else is in the column.
+                value = json.loads(value)
+                number = isinstance(value, (int, float)) and not isinstance(value, bool)
+                need(kind == "json" or number == (kind == "number"), f"{path}: {kind} {value!r}")
+                need(kind != "boolean" or isinstance(value, bool), f"{path}: {kind} {value!r}")
+    order = [row[0].encode() for row in rows]
+    need(order == sorted(order), f"{path}: not sorted by subject")
+    return Subjects(names, types, rows)
 
 
 def staged(root):
     """{stage: volumes} of the finished stages that lie in stages/."""
-    root = Path(root)
-    return {path.stem: check_stage(root, read_json(path, "volpipe-stage"))
-            for path in sorted((root / "stages").glob("*.json")) if path.name[0] != "."}
+    root, result = Path(root), {}
+    for path in sorted((root / "stages").glob("*.json")):
+        if HEX32.fullmatch(path.stem):
+            record = read_json(path, "volpipe-stage")
+            need(record["stage"] == path.stem, f"{path.name}: of another stage")
+            need(record.get("replaces", True) is True, f"{path.name}: replaces")
+            result[path.stem] = check_stage(root, record)
+    return result
+
+
+def staged_tables(root):
+    """{table: Subjects} of the staged subject tables that lie in stages/."""
+    root, result = Path(root), {}
+    for path in sorted((root / "stages").glob("*-subjects.json")):
+        if path.name[0] != ".":
+            record = read_json(path, "volpipe-subjects-stage")
+            need(f"{record['stage']}-subjects.json" == path.name, f"{path.name}: of another table")
+            need(record["path"] == f"subjects/{record['stage']}.subjects", f"{path.name}: path")
+            need(isinstance(record["replace"], bool), f"{path.name}: replace")
+            need(TIME.fullmatch(record["created"]), f"time {record['created']!r}")
+            result[record["stage"]] = read_subjects(root, record)
+    return result
 
 
 class Dataset:
-    """A snapshot: the last one, or the one asked for. The manifests before it are checked too."""
+    """A snapshot: the last one, or the one asked for. All manifests that are there are checked too.
 
-    def __init__(self, root, snapshot=None):
+    Those before the first that is there are those that vol-gc removed; one that died may have left
+    gaps behind that too.
+    """
+
+    def __init__(self, root, snapshot=None, gaps=False):
         self.root = Path(root)
         identity = read_json(self.root / "volpipe.json", "volpipe-dataset")
         need(HEX32.fullmatch(identity["dataset_id"]), "dataset_id")
         need(TIME.fullmatch(identity["created"]), "created")
         paths = sorted((self.root / "manifests").glob("[0-9]*.json"))
-        names = [f"{number:010}.json" for number in range(1, len(paths) + 1)]
-        need([path.name for path in paths] == names, "manifests are not numbered without gaps")
-        self.manifests, parent = [], None
-        for number, path in enumerate(paths[:snapshot], 1):
+        numbers = [int(path.stem) for path in paths]
+        need([path.name for path in paths] == [f"{number:010}.json" for number in numbers], "names")
+        need(gaps or numbers == list(range(numbers[0], numbers[-1] + 1)), "a manifest is missing")
+        self.manifests, digests = {}, {}
+        for number, path in zip(numbers, paths):
             manifest = read_json(path, "volpipe-manifest")
-            need(manifest["snapshot"] == number and manifest["parent"] == parent, f"{path.name}")
+            need(manifest["snapshot"] == number, f"{path.name}: number")
+            parent = manifest["parent"]
+            need((parent is None) == (number == 1), f"{path.name}: parent")
+            if parent:
+                need(parent["snapshot"] == number - 1, f"{path.name}: parent")
+                need(HEX64.fullmatch(parent["sha256"]), f"{path.name}: parent")
+                need(digests.get(number - 1, parent["sha256"]) == parent["sha256"],
+                     f"{path.name}: it does not follow the snapshot before")
             need(manifest["dataset_id"] == identity["dataset_id"], f"{path.name}: dataset_id")
             need(HEX32.fullmatch(manifest["commit_id"]), f"{path.name}: commit_id")
+            need(TIME.fullmatch(manifest["created"]), f"{path.name}: created")
             need(isinstance(manifest["metadata"], dict), f"{path.name}: metadata")
-            parent = {"snapshot": number, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
-            self.manifests.append(manifest)
-        need(len(self.manifests) == len({m["commit_id"] for m in self.manifests}), "commit_id")
-        self.manifest = self.manifests[-1]
-        if snapshot is None:
-            head = (self.root / "HEAD").read_text().strip()
-            need(int(head) <= len(paths), "HEAD is ahead of the manifests")
+            need("subjects" in manifest or manifest["version"] == 1, f"{path.name}: subjects")
+            need(not any("replaces" in stage for stage in manifest["stages"]), f"{path.name}")
+            digests[number] = hashlib.sha256(path.read_bytes()).hexdigest()
+            self.manifests[number] = manifest
+        need(len(paths) == len({m["commit_id"] for m in self.manifests.values()}), "commit_id")
+        self.manifest = self.manifests[snapshot or max(self.manifests)]
+        self.check_head(digests)
         self.volumes = {}
         totals = {}
         for stage in self.manifest["stages"]:
@@ -306,10 +420,27 @@ class Dataset:
                 stage["collection"], {"volumes": 0, "raw_bytes": 0, "stored_bytes": 0})
             for key in total:
                 total[key] += stage[key]
-            for volume in check_stage(self.root, stage):
+            for volume in check_stage(self.root, stage, self.manifest["version"] > 1):
                 need(volume.obs_id not in self.volumes, f"{volume.obs_id} is there twice")
                 self.volumes[volume.obs_id] = volume
         need(self.manifest["collections"] == totals, "totals of the collections")
+        entry = self.manifest.get("subjects")
+        need(not entry or all(HEX32.fullmatch(table) for table in entry["stages"]), "subjects")
+        self.subjects = entry and read_subjects(self.root, entry)
+
+    def check_head(self, digests):
+        """HEAD may lag, and may not be there yet, but what it says is true."""
+        path = self.root / "HEAD"
+        if not path.exists():
+            return
+        text = path.read_text()
+        match = re.fullmatch(r"(\d+)(?: ([0-9a-f]{64}))?\n", text)
+        need(match, f"HEAD is {text!r}")
+        number = int(match[1])
+        need(number <= max(digests), "HEAD is ahead of the manifests")
+        # Version 1 had no digest; and of a snapshot that was removed nothing can be said.
+        need(digests.get(number, match[2]) == match[2] or (
+            not match[2] and self.manifests[number]["version"] == 1), "HEAD has another digest")
 
     def __getitem__(self, obs_id):
         return self.volumes[obs_id]

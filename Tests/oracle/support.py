@@ -15,7 +15,8 @@ import numpy as np
 
 REPO = Path(__file__).resolve().parents[2]
 BIN = Path(os.environ.get("VOLPIPE_BIN") or REPO / ".build" / "release").resolve()
-TOOLS = ("nifti-cat", "vol-write", "vol-commit", "vol-ls", "vol-cat", "nifti-write")
+TOOLS = ("nifti-cat", "vol-write", "vol-commit", "vol-meta", "vol-ls", "vol-cat", "vol-rm",
+         "vol-gc", "vol-verify", "nifti-write")
 
 sys.path.insert(0, str(REPO / "examples"))
 

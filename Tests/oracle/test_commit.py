@@ -1,5 +1,6 @@
 """vol-commit and vol-ls: snapshots, races, duplicates, and what is said of a dataset."""
 
+import hashlib
 import json
 from concurrent.futures import ThreadPoolExecutor
 
@@ -31,7 +32,8 @@ def test_a_stage_is_invisible_until_committed_and_a_snapshot_stays(box):
     dataset = Dataset(box / "ds")
     assert list(dataset.volumes) == ["a", "b", "c"]
     assert dataset.manifest["collections"].keys() == {"CT", "MR"}
-    assert (box / "ds" / "HEAD").read_text().strip() == "2"
+    digest = hashlib.sha256((box / "ds/manifests/0000000002.json").read_bytes()).hexdigest()
+    assert (box / "ds" / "HEAD").read_text() == f"2 {digest}\n"
     # Immutable: whatever was in packs, catalogs and manifests is there as it was.
     after = tree(box / "ds")
     for name, data in before.items():

@@ -52,21 +52,55 @@ public final class CatalogReader {
 
   // MARK: In order
 
-  /// Visits all records in the order in which they were written; `body` returns false to stop.
-  public func forEachRecord(_ body: (CatalogRecord) throws -> Bool) throws {
+  /// Visits all records in the order in which they were written.
+  ///
+  /// - Parameters:
+  ///   - onDamage: if given, gets the error of each block that cannot be read, and how many records
+  ///     it has by the index, and the visit goes on behind it.
+  ///   - body: returns false to stop.
+  /// - Throws: `FormatError` for damage that nobody takes; `IOFailure`; what the closures throw.
+  public func forEachRecord(
+    onDamage: ((any Error, UInt64) throws -> Void)? = nil, _ body: (CatalogRecord) throws -> Bool
+  ) throws {
     var offset = UInt64(FileHeader.size)
     var seen: UInt64 = 0
     while offset < indexOffset {
-      let (records, next) = try readBlock(at: offset)
+      let block = Result { try readBlock(at: offset) }
+      if let onDamage, case .failure(let error) = block {
+        let (lost, next) = try blockBehind(offset)
+        try onDamage(error, lost)
+        seen += lost
+        offset = next ?? indexOffset
+        continue
+      }
+      let (records, next) = try block.get()
       for record in records {
         seen += 1
         guard try body(record) else { return }
       }
       offset = next
     }
-    guard seen == count else {
-      throw FormatError(path, "it holds \(seen) records, its footer counts \(count)")
+    guard seen != count else { return }
+    let error = FormatError(path, "it holds \(seen) records, its footer counts \(count)")
+    guard let onDamage else { throw error }
+    try onDamage(error, count > seen ? count - seen : 0)
+  }
+
+  /// What the index says of the block at `offset`: its number of records, and where the next begins.
+  ///
+  /// Pages that cannot be read say nothing.
+  private func blockBehind(_ offset: UInt64) throws -> (records: UInt64, next: UInt64?) {
+    var records: UInt64 = 0
+    var next: UInt64?
+    for number in 0..<pages {
+      guard let page = try? readPage(number) else { continue }
+      for index in 0..<page.count {
+        let block = page.block(index)
+        if block == offset { records += 1 }
+        if block > offset, block < next ?? indexOffset { next = block }
+      }
     }
+    return (records, next)
   }
 
   // MARK: By id

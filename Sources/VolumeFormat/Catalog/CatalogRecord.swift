@@ -94,6 +94,15 @@ public struct CatalogRecord: Sendable {
     return header
   }
 
+  /// The volume's subject, without decoding all of its header.
+  func subject(in source: String) throws(FormatError) -> String? {
+    struct Part: Decodable {
+      var obsSubjectID: String?
+      enum CodingKeys: String, CodingKey { case obsSubjectID = "obs_subject_id" }
+    }
+    return try JSON.decode(Part.self, from: headerJSON, in: source).obsSubjectID
+  }
+
   /// Appends the record, its length first.
   func encode(into bytes: inout [UInt8]) {
     let start = bytes.count

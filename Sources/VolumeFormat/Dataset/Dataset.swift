@@ -17,14 +17,7 @@ public struct Dataset: Sendable {
       _ = try directoryEntries(path)
       throw DatasetError.notADataset(path)
     }
-    let decoded = try JSON.decode(DatasetMarker.self, from: bytes, in: marker)
-    guard decoded.format == DatasetMarker.format else {
-      throw FormatError(marker, "its 'format' is not \(DatasetMarker.format)")
-    }
-    guard decoded.version == 1 else {
-      throw FormatError(
-        marker, "version \(decoded.version) of the dataset format; this program knows version 1")
-    }
+    let decoded = try SealedDocument.decode(DatasetMarker.self, from: bytes, in: marker)
     guard Names.isHexadecimal(decoded.datasetID, count: 32) else {
       throw FormatError(marker, "'dataset_id' is not 32 hexadecimal digits")
     }
@@ -40,7 +33,7 @@ public struct Dataset: Sendable {
       try makeMarker(path)
     }
     let dataset = try Dataset(opening: path)
-    for directory in [Layout.manifests, Layout.packs, Layout.catalogs, Layout.stages] {
+    for directory in Layout.directories {
       try Publishing.makeDirectory(dataset.file(directory))
     }
     return dataset
@@ -56,7 +49,7 @@ public struct Dataset: Sendable {
     }
     let marker = DatasetMarker(datasetID: randomIdentifier(), created: timestamp())
     let temporary = Layout.temporary(path, "volpipe-\(randomIdentifier())")
-    try Publishing.write(try JSON.encode(marker, pretty: true) + [0x0A], to: temporary)
+    try Publishing.write(try SealedDocument.encode(marker), to: temporary)
     // Where the name is taken, another process was first, and its marker counts.
     let result = Result { try Publishing.link(temporary, to: "\(path)/\(Layout.marker)") }
     try Publishing.remove(temporary)
@@ -78,8 +71,13 @@ public struct Dataset: Sendable {
     guard let number = try number ?? snapshotNumbers().last,
       let bytes = try manifestBytes(number)
     else { return nil }
+    return try decodeManifest(bytes, number)
+  }
+
+  /// The manifest of snapshot `number` that these bytes are.
+  func decodeManifest(_ bytes: [UInt8], _ number: UInt64) throws -> Manifest {
     let source = file(Layout.manifest(number))
-    let manifest = try JSON.decode(Manifest.self, from: bytes, in: source)
+    let manifest = try SealedDocument.decode(Manifest.self, from: bytes, in: source)
     guard manifest.datasetID == id else { throw FormatError(source, "it is of another dataset") }
     if let defect = manifest.defect(number: number) { throw FormatError(source, defect) }
     return manifest
@@ -91,7 +89,7 @@ public struct Dataset: Sendable {
   }
 
   /// What `HEAD` holds; nil if it does not exist.
-  func hint() throws -> [UInt8]? { try Self.readIfPresent(file(Layout.head), maximum: 64) }
+  func hint() throws -> [UInt8]? { try Self.readIfPresent(file(Layout.head), maximum: 128) }
 
   // MARK: Stages
 
@@ -108,17 +106,60 @@ public struct Dataset: Sendable {
     try names(in: Layout.stages).compactMap(Layout.stageID)
   }
 
+  /// The ids of all records of staged subject tables that lie in the dataset.
+  func tableIDs() throws -> [String] { try names(in: Layout.stages).compactMap(Layout.tableID) }
+
   /// The finished stage `id`; nil if there is no record of it.
   func stage(_ id: String) throws -> Stage? {
     let source = file(Layout.stage(id))
     guard let bytes = try Self.readIfPresent(source, maximum: StageRecord.maximumSize) else {
       return nil
     }
-    let record = try JSON.decode(StageRecord.self, from: bytes, in: source)
+    let record = try SealedDocument.decode(StageRecord.self, from: bytes, in: source)
     guard record.datasetID == self.id else { throw FormatError(source, "it is of another dataset") }
     guard record.stage.stage == id else { throw FormatError(source, "it is of another stage") }
     if let defect = record.stage.defect() { throw FormatError(source, defect) }
     return record.stage
+  }
+
+  /// The staged subject tables that `manifest` does not hold, in order of their creation.
+  public func pendingTables(besides manifest: Manifest?) throws -> [SubjectStage] {
+    let committed = Set(manifest?.subjects?.stages ?? [])
+    return try tableIDs().filter { !committed.contains($0) }
+      .compactMap { try table($0) }
+      .sorted { ($0.created, $0.stage) < ($1.created, $1.stage) }
+  }
+
+  /// The staged subject table `id`; nil if there is no record of it.
+  func table(_ id: String) throws -> SubjectStage? {
+    let source = file(Layout.tableRecord(id))
+    guard let bytes = try Self.readIfPresent(source, maximum: 1 << 16) else { return nil }
+    let record = try SealedDocument.decode(SubjectStageRecord.self, from: bytes, in: source)
+    guard record.datasetID == self.id else { throw FormatError(source, "it is of another dataset") }
+    guard record.stage.stage == id else { throw FormatError(source, "it is of another stage") }
+    if let defect = record.stage.defect() { throw FormatError(source, defect) }
+    return record.stage
+  }
+
+  /// Publishes the record of a staged subject table, whose file is on disk.
+  func publish(_ stage: SubjectStage) throws {
+    try publishRecord(
+      try SealedDocument.encode(SubjectStageRecord(datasetID: id, stage: stage)),
+      stage: stage.stage, as: Layout.tableRecord(stage.stage))
+  }
+
+  /// Gives a record its name, when all that it names is on disk; no part of it stays on failure.
+  func publishRecord(_ document: [UInt8], stage: String, as path: String) throws {
+    let temporary = file(Layout.temporary(Layout.stages, stage))
+    try Publishing.write(document, to: temporary)
+    do {
+      try Publishing.rename(temporary, to: file(path))
+    } catch {
+      // The rename may be done and only its flush have failed: no record may outlive its files.
+      try? Publishing.remove(file(path))
+      try? Publishing.remove(temporary)
+      throw error
+    }
   }
 
   /// Opens the catalog of a stage.
@@ -127,7 +168,7 @@ public struct Dataset: Sendable {
   }
 
   /// The names in a directory of the dataset, none if its first writer has not made it yet.
-  private func names(in directory: String) throws -> [String] {
+  func names(in directory: String) throws -> [String] {
     let result = Result { () throws(IOFailure) in try directoryEntries(file(directory)) }
     if case .failure(let failure) = result, failure.isNotFound { return [] }
     return try result.get()

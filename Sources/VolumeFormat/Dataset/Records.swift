@@ -3,8 +3,6 @@
 /// `volpipe.json`: what the directory is.
 struct DatasetMarker: Codable {
   static let format = "volpipe-dataset"
-  var format = Self.format
-  var version = 1
   var datasetID: String
   var created: String
 
@@ -12,7 +10,30 @@ struct DatasetMarker: Codable {
     case format, version, created
     case datasetID = "dataset_id"
   }
+
+  init(datasetID: String, created: String) {
+    self.datasetID = datasetID
+    self.created = created
+  }
+
+  init(from decoder: any Decoder) throws {
+    let c = try decoder.container(keyedBy: CodingKeys.self)
+    try checkFormat(c, .format, .version, Self.format, decoder)
+    datasetID = try c.decode(String.self, forKey: .datasetID)
+    created = try c.decode(String.self, forKey: .created)
+  }
+
+  func encode(to encoder: any Encoder) throws {
+    var c = encoder.container(keyedBy: CodingKeys.self)
+    try c.encode(Self.format, forKey: .format)
+    try c.encode(currentVersion, forKey: .version)
+    try c.encode(datasetID, forKey: .datasetID)
+    try c.encode(created, forKey: .created)
+  }
 }
+
+/// The version that is written of these documents; earlier ones are read.
+private let currentVersion = 2
 
 /// A file that a stage or a manifest names.
 public struct FileEntry: Codable, Sendable, Equatable {
@@ -58,9 +79,11 @@ public struct Stage: Codable, Sendable, Equatable {
   public var catalog: FileEntry
   /// The packs, in the order of their numbers.
   public var packs: [FileEntry]
+  /// Whether volumes of the snapshot with the same ids are to be removed; until it is committed.
+  public var replaces: Bool?
 
   enum CodingKeys: String, CodingKey {
-    case stage, collection, created, tool, volumes, codec, catalog, packs
+    case stage, collection, created, tool, volumes, codec, catalog, packs, replaces
     case rawBytes = "raw_bytes"
     case storedBytes = "stored_bytes"
   }
@@ -74,8 +97,8 @@ public struct Stage: Codable, Sendable, Equatable {
     if let defect = Names.defect(ofCollection: collection) {
       return "the name of its collection is not allowed: \(defect)"
     }
-    guard catalog.path == Layout.catalog(stage) else {
-      return "'catalog' is not \(Layout.catalog(stage))"
+    guard catalog.path == Layout.catalog(stage) || Layout.isRevision(catalog.path, of: stage) else {
+      return "'catalog' is not \(Layout.catalog(stage)) or a revision of it"
     }
     guard !packs.isEmpty else { return "it names no pack" }
     for (number, pack) in packs.enumerated() where pack.path != Layout.pack(stage, number) {
@@ -115,9 +138,90 @@ struct StageRecord: Codable {
   func encode(to encoder: any Encoder) throws {
     var c = encoder.container(keyedBy: CodingKeys.self)
     try c.encode(Self.format, forKey: .format)
-    try c.encode(1, forKey: .version)
+    try c.encode(currentVersion, forKey: .version)
     try c.encode(datasetID, forKey: .datasetID)
     try stage.encode(to: encoder)
+  }
+}
+
+/// `stages/TABLE-subjects.json`: a staged subject table.
+struct SubjectStageRecord: Codable {
+  static let format = "volpipe-subjects-stage"
+  var datasetID: String
+  var stage: SubjectStage
+
+  enum CodingKeys: String, CodingKey {
+    case format, version
+    case datasetID = "dataset_id"
+  }
+
+  init(datasetID: String, stage: SubjectStage) {
+    self.datasetID = datasetID
+    self.stage = stage
+  }
+
+  init(from decoder: any Decoder) throws {
+    let c = try decoder.container(keyedBy: CodingKeys.self)
+    try checkFormat(c, .format, .version, Self.format, decoder)
+    datasetID = try c.decode(String.self, forKey: .datasetID)
+    stage = try SubjectStage(from: decoder)
+  }
+
+  func encode(to encoder: any Encoder) throws {
+    var c = encoder.container(keyedBy: CodingKeys.self)
+    try c.encode(Self.format, forKey: .format)
+    try c.encode(currentVersion, forKey: .version)
+    try c.encode(datasetID, forKey: .datasetID)
+    try stage.encode(to: encoder)
+  }
+}
+
+/// The subject table of a snapshot.
+public struct SubjectsEntry: Codable, Sendable, Equatable {
+  /// Its file.
+  public var file: FileEntry
+  /// Number of rows.
+  public var rows: UInt64
+  /// The staged tables that the commit of this snapshot merged into it.
+  public var stages: [String]
+
+  enum CodingKeys: String, CodingKey {
+    case rows, stages
+  }
+
+  /// Makes an entry.
+  init(file: FileEntry, rows: UInt64, stages: [String]) {
+    self.file = file
+    self.rows = rows
+    self.stages = stages
+  }
+
+  /// Decodes an entry, whose file's keys stand beside the others.
+  public init(from decoder: any Decoder) throws {
+    let c = try decoder.container(keyedBy: CodingKeys.self)
+    file = try FileEntry(from: decoder)
+    rows = try c.decode(UInt64.self, forKey: .rows)
+    stages = try c.decode([String].self, forKey: .stages)
+  }
+
+  /// Encodes it so.
+  public func encode(to encoder: any Encoder) throws {
+    var c = encoder.container(keyedBy: CodingKeys.self)
+    try c.encode(rows, forKey: .rows)
+    try c.encode(stages, forKey: .stages)
+    try file.encode(to: encoder)
+  }
+
+  /// What makes this unusable, or nil.
+  func defect() -> String? {
+    guard Layout.isSubjects(file.path) else { return "'path' is not that of a subject table" }
+    guard Names.isHexadecimal(file.sha256, count: 64) else {
+      return "a 'sha256' is not 64 hexadecimal digits"
+    }
+    guard stages.allSatisfy({ Names.isHexadecimal($0, count: 32) }) else {
+      return "a stage is not an id"
+    }
+    return nil
   }
 }
 
@@ -178,6 +282,11 @@ public struct Manifest: Sendable, Equatable {
   public var collections: [String: Totals]
   /// The committed stages, in order.
   public var stages: [Stage]
+  /// The subject table, if there is one.
+  public var subjects: SubjectsEntry?
+
+  /// All files that it needs, in order.
+  public var files: [FileEntry] { stages.flatMap(\.files) + (subjects.map { [$0.file] } ?? []) }
 
   /// The sums of `stages` by collection; nil if they overflow.
   static func totals(of stages: [Stage]) -> [String: Totals]? {
@@ -202,6 +311,7 @@ public struct Manifest: Sendable, Equatable {
       if let defect = stage.defect() { return "stage '\(stage.stage)': \(defect)" }
       guard seen.insert(stage.stage).inserted else { return "it names '\(stage.stage)' twice" }
     }
+    if let defect = subjects?.defect() { return "its subject table: \(defect)" }
     guard Names.firstSpeltTwoWays(stages.map(\.collection)) == nil,
       Self.totals(of: stages) == collections
     else {
@@ -231,13 +341,14 @@ extension Manifest: Codable {
     metadata = try c.decode([String: JSONValue].self, forKey: .metadata)
     collections = try c.decode([String: Totals].self, forKey: .collections)
     stages = try c.decode([Stage].self, forKey: .stages)
+    subjects = try c.decodeIfPresent(SubjectsEntry.self, forKey: .subjects)
   }
 
   /// Encodes the manifest.
   public func encode(to encoder: any Encoder) throws {
     var c = encoder.container(keyedBy: CodingKeys.self)
     try c.encode(Self.format, forKey: .format)
-    try c.encode(1, forKey: .version)
+    try c.encode(currentVersion, forKey: .version)
     try c.encode(datasetID, forKey: .datasetID)
     try c.encode(snapshot, forKey: .snapshot)
     try c.encode(parent, forKey: .parent)
@@ -247,7 +358,7 @@ extension Manifest: Codable {
     try c.encode(metadata, forKey: .metadata)
     try c.encode(collections, forKey: .collections)
     try c.encode(stages, forKey: .stages)
-    try c.encodeNil(forKey: .subjects)
+    try c.encode(subjects, forKey: .subjects)
   }
 }
 
@@ -261,8 +372,13 @@ private func checkFormat<Key: CodingKey>(
     throw FormatError(source, "its 'format' is not \(format)")
   }
   let version = try container.decode(Int.self, forKey: versionKey)
-  guard version == 1 else {
+  guard (1...currentVersion).contains(version) else {
     throw FormatError(
-      source, "version \(version) of \(format); this program knows version 1: use a newer volpipe")
+      source,
+      "version \(version) of \(format); this program knows versions 1 to \(currentVersion): "
+        + "use a newer volpipe")
+  }
+  guard version == 1 || decoder.userInfo[JSON.sealedKey] as? Bool == true else {
+    throw FormatError(source, "it does not end in its SHA-256: it was changed or cut off")
   }
 }

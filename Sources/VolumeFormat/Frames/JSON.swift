@@ -81,6 +81,10 @@ public struct Base64: Codable, Sendable, Equatable {
 public enum JSON {
   /// Under this key decoders find the name of the source, for their messages.
   static let sourceKey = CodingUserInfoKey(rawValue: "source").unsafelyUnwrapped
+  /// Under this key, whether the document ends in its digest.
+  static let sealedKey = CodingUserInfoKey(rawValue: "sealed").unsafelyUnwrapped
+  /// The most values and keys of a document, which bounds the memory that decoding takes.
+  static let maximumValues = 2_000_000
 
   /// Encodes with keys sorted, on one line unless `pretty`.
   ///
@@ -100,10 +104,15 @@ public enum JSON {
 
   /// Decodes; errors name the key at fault, without the library's wording around it.
   public static func decode<T: Decodable>(
-    _ type: T.Type, from bytes: [UInt8], in source: String, at offset: UInt64? = nil
+    _ type: T.Type, from bytes: [UInt8], in source: String, at offset: UInt64? = nil,
+    isSealed: Bool = false
   ) throws(FormatError) -> T {
+    guard separators(bytes) <= maximumValues else {
+      throw FormatError(source, at: offset, "it holds over 2,000,000 values")
+    }
     let decoder = JSONDecoder()
     decoder.userInfo[sourceKey] = source
+    decoder.userInfo[sealedKey] = isSealed
     decoder.nonConformingFloatDecodingStrategy = .convertFromString(
       positiveInfinity: "Infinity", negativeInfinity: "-Infinity", nan: "NaN")
     do {
@@ -115,6 +124,28 @@ public enum JSON {
     } catch {
       throw FormatError(source, at: offset, "not JSON")
     }
+  }
+
+  /// How many values there are at most: what separates them is counted, but not in strings.
+  private static func separators(_ bytes: [UInt8]) -> Int {
+    // Shorter ones cannot hold so many.
+    if bytes.count <= maximumValues { return 0 }
+    var count = 0
+    var isText = false
+    var isEscaped = false
+    for byte in bytes {
+      if isText {
+        if byte == UInt8(ascii: "\""), !isEscaped { isText = false }
+        isEscaped = byte == UInt8(ascii: "\\") && !isEscaped
+      } else {
+        switch byte {
+        case UInt8(ascii: "\""): isText = true
+        case UInt8(ascii: ","), UInt8(ascii: ":"), UInt8(ascii: "["), UInt8(ascii: "{"): count += 1
+        default: break
+        }
+      }
+    }
+    return count
   }
 
   private static func explain(_ error: DecodingError) -> String {

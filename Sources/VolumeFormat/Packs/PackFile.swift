@@ -66,10 +66,15 @@ final class SealedFile {
   private(set) var size: UInt64 = 0
   private var marked: UInt64 = 0
 
-  /// Creates `path` with the header.
-  init(creating path: String, magic: [UInt8], stage: String, number: Int) throws {
+  /// Creates `path`, empty.
+  init(creating path: String) throws {
     self.path = path
     file = try OutputFile(creating: path)
+  }
+
+  /// Creates `path` with the header.
+  convenience init(creating path: String, magic: [UInt8], stage: String, number: Int) throws {
+    try self.init(creating: path)
     try append(FileHeader.make(magic, stage: stage, number: number))
   }
 

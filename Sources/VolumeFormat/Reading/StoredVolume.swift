@@ -12,7 +12,7 @@ final class StoredVolume: @unchecked Sendable {
   /// Opens a volume: checks its record against its pack, and the shard's index.
   init(_ record: CatalogRecord, header: VolumeHeader, pack: InputFile, packBytes: UInt64) throws {
     func damaged(_ reason: String) -> FormatError {
-      FormatError(pack.path, at: record.shardOffset, "volume '\(record.obsID)': \(reason)")
+      FormatError(pack.path, at: record.shardOffset, volume: record.obsID, reason)
     }
     self.record = record
     self.header = header
@@ -45,6 +45,13 @@ final class StoredVolume: @unchecked Sendable {
     }
   }
 
+  /// What to say if the voxels have another CRC-32 than was recorded.
+  func mismatch() -> FormatError {
+    FormatError(
+      pack.path, at: record.shardOffset, volume: record.obsID,
+      "its voxels do not match the CRC-32 that was recorded")
+  }
+
   /// The bytes of an extra.
   func extra(_ extra: CatalogRecord.Extra) throws -> [UInt8] {
     switch extra.place {
@@ -54,8 +61,8 @@ final class StoredVolume: @unchecked Sendable {
         UInt64(length) <= packBytes - offset
       else {
         throw FormatError(
-          pack.path, at: offset,
-          "volume '\(record.obsID)': what is kept beside it is not in the pack")
+          pack.path, at: offset, volume: record.obsID,
+          "what is kept beside it is not in the pack")
       }
       var stored = [UInt8](repeating: 0, count: Int(length))
       let taken = try stored.withUnsafeMutableBytes { try pack.read(at: offset, into: $0) }
@@ -63,7 +70,7 @@ final class StoredVolume: @unchecked Sendable {
         let bytes = stored.withUnsafeBytes({ Zstandard.decompress($0, size: extra.count) })
       else {
         throw FormatError(
-          pack.path, at: offset, "volume '\(record.obsID)': the bytes kept beside it are damaged")
+          pack.path, at: offset, volume: record.obsID, "the bytes kept beside it are damaged")
       }
       return bytes
     }
@@ -95,8 +102,8 @@ final class StoredVolume: @unchecked Sendable {
           encoded, valueSize: header.dtype.size, shuffle: record.isShuffled, into: chunk)
       if let defect {
         throw FormatError(
-          pack.path, at: record.shardOffset + (place?.lowerBound ?? 0),
-          "volume '\(record.obsID)', chunk \(first + local): \(defect)")
+          pack.path, at: record.shardOffset + (place?.lowerBound ?? 0), volume: record.obsID,
+          chunk: first + local, defect)
       }
       try slab.putChunk(local, from: UnsafeRawBufferPointer(chunk))
     }
@@ -108,7 +115,7 @@ final class StoredVolume: @unchecked Sendable {
     let target = buffer.bytes(place.count)
     let offset = record.shardOffset + place.lowerBound
     guard try pack.read(at: offset, into: target) == place.count else {
-      throw FormatError(pack.path, at: offset, "volume '\(record.obsID)': the pack is cut off")
+      throw FormatError(pack.path, at: offset, volume: record.obsID, "the pack is cut off")
     }
     return UnsafeRawBufferPointer(target)
   }

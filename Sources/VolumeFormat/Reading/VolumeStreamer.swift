@@ -3,8 +3,29 @@ public import ByteIO
 /// Turns volumes of a snapshot back into frames; decodes ahead with several threads.
 ///
 /// Every chunk's checksum and every volume's CRC-32 is verified. On damage the stream is left
-/// without its end frame, so that no consumer takes it for whole.
+/// without its end frame, so that no consumer takes it for whole; or, for one who asks for it, the
+/// volume is dropped and the stream goes on.
 public final class VolumeStreamer {
+  /// How a stream is written.
+  public struct Options: Sendable {
+    /// Threads that decode.
+    public var jobs: Int
+    /// Where a slab too large for memory may lie for a while.
+    public var scratchDirectory: String
+    /// Larger slabs go through such a file; see `SlabLimit`.
+    public var slabLimit = SlabLimit.standard
+    /// Called on another thread for each whole volume with its bytes.
+    public var progress: @Sendable (UInt64) -> Void = { _ in }
+    /// If given, gets what is damaged, perhaps on another thread, and the stream goes on.
+    public var onDamage: (@Sendable (any Error) -> Void)?
+
+    /// Makes options.
+    public init(jobs: Int, scratchDirectory: String) {
+      self.jobs = jobs
+      self.scratchDirectory = scratchDirectory
+    }
+  }
+
   private enum Step: Sendable {
     case open(StoredVolume, VolumeHeader)
     case extra(StoredVolume, CatalogRecord.Extra)
@@ -19,51 +40,47 @@ public final class VolumeStreamer {
     case decoded
     case emit(Slab)
     case close(StoredVolume)
-  }
-
-  /// Used on the pipeline's sink thread only, but for `end`.
-  private final class Output: @unchecked Sendable {
-    let writer: FrameWriter
-    init(_ writer: FrameWriter) { self.writer = writer }
+    case damaged(any Error)
   }
 
   private static let jobBytes = 512 << 10
 
-  private let snapshot: Snapshot
+  private let volumes: VolumeOpener
   private let output: Output
-  private let scratchDirectory: String
-  private let slabLimit: Int
+  private let options: Options
   private let pool = SlabPool()
   private let pipeline: OrderedPipeline<DecodeWorker, Step, Done>
+  private var skipped: UInt64 = 0
+
+  /// How many volumes were given up; after `end`.
+  public var lost: UInt64 { skipped + output.dropped }
 
   /// Streams volumes of `snapshot` to `file`.
-  ///
-  /// - Parameters:
-  ///   - snapshot: where the volumes are.
-  ///   - file: where the stream goes.
-  ///   - jobs: threads that decode.
-  ///   - scratchDirectory: where a slab too large for memory may lie for a while.
-  ///   - slabLimit: larger slabs go through such a file; see `SlabLimit`.
-  ///   - progress: called on another thread for each whole volume with its bytes.
-  public init(
-    _ snapshot: Snapshot, to file: OutputFile, jobs: Int, scratchDirectory: String,
-    slabLimit: Int = SlabLimit.standard, progress: @escaping @Sendable (UInt64) -> Void
-  ) {
-    self.snapshot = snapshot
-    self.scratchDirectory = scratchDirectory
-    self.slabLimit = slabLimit
-    let output = Output(FrameWriter(file))
+  public init(_ snapshot: Snapshot, to file: OutputFile, options: Options) {
+    volumes = VolumeOpener(snapshot.dataset)
+    self.options = options
+    let output = Output(FrameWriter(file), options)
     self.output = output
+    let goesOn = options.onDamage != nil
     pipeline = OrderedPipeline(
-      jobs: jobs, capacity: 16 + 4 * jobs,
+      jobs: options.jobs, capacity: 16 + 4 * options.jobs,
       makeWorker: { DecodeWorker() },
-      transform: { worker, step in try Self.run(step, worker) },
-      sink: { done in try Self.write(done, to: output.writer, progress) })
+      transform: { worker, step in
+        guard goesOn else { return try Self.run(step, worker) }
+        do { return try Self.run(step, worker) } catch { return .damaged(error) }
+      },
+      sink: { done in try output.take(done) })
   }
 
   /// Adds a volume to the stream.
   public func add(_ record: CatalogRecord, of stage: Stage) throws {
-    let volume = try snapshot.open(record, of: stage)
+    let opened = Result { try volumes.open(record, of: stage) }
+    if let onDamage = options.onDamage, case .failure(let error) = opened {
+      onDamage(error)
+      skipped += 1
+      return
+    }
+    let volume = try opened.get()
     var header = volume.header
     header.obsID = record.obsID
     header.collection = stage.collection
@@ -71,8 +88,8 @@ public final class VolumeStreamer {
     try addExtras(of: volume, afterVoxels: false)
     let step = max(1, Self.jobBytes / volume.grid.chunkBytes)
     for number in 0..<volume.grid.slabCount {
-      let slab = try Slab(volume.grid, number, pool: pool, maximumBytes: slabLimit) {
-        "\(scratchDirectory)/.vol-cat-\(randomIdentifier())"
+      let slab = try Slab(volume.grid, number, pool: pool, maximumBytes: options.slabLimit) {
+        "\(options.scratchDirectory)/.vol-cat-\(randomIdentifier())"
       }
       for start in stride(from: 0, to: slab.chunkCount, by: step) {
         let range = start..<min(slab.chunkCount, start + step)
@@ -83,6 +100,9 @@ public final class VolumeStreamer {
     try addExtras(of: volume, afterVoxels: true)
     try pipeline.submit(.close(volume))
   }
+
+  /// Counts volumes that cannot even be added.
+  public func skip(_ count: UInt64) { skipped &+= count }
 
   private func addExtras(of volume: StoredVolume, afterVoxels: Bool) throws {
     for extra in volume.record.extras where extra.afterVoxels == afterVoxels {
@@ -95,7 +115,7 @@ public final class VolumeStreamer {
   /// Waits for all volumes and ends the stream.
   public func end() throws {
     try pipeline.finish()
-    try output.writer.end()
+    try output.writer.end(skipped: min(skipped, VolumeHeader.maximumBytes))
   }
 
   /// Ends the work without ending the stream, for one who failed elsewhere.
@@ -113,25 +133,51 @@ public final class VolumeStreamer {
     }
   }
 
-  private static func write(
-    _ done: Done, to writer: FrameWriter, _ progress: (UInt64) -> Void
-  ) throws {
-    switch done {
-    case .open(let header): try writer.open(header)
-    case .extra(let bytes): try bytes.withUnsafeBytes { try writer.extra($0) }
-    case .decoded: break
-    case .emit(let slab):
-      for number in 0..<slab.bandCount {
-        try slab.load(band: number)
-        try writer.data(UnsafeRawBufferPointer(slab.band(number)))
+  /// Writes what was decoded; used on the pipeline's sink thread only, and after it has ended.
+  private final class Output: @unchecked Sendable {
+    let writer: FrameWriter
+    private(set) var dropped: UInt64 = 0
+    private let options: Options
+    private var isOpen = false
+
+    init(_ writer: FrameWriter, _ options: Options) {
+      self.writer = writer
+      self.options = options
+    }
+
+    func take(_ done: Done) throws {
+      switch done {
+      case .open(let header):
+        try writer.open(header)
+        isOpen = true
+      case .extra(let bytes): if isOpen { try bytes.withUnsafeBytes { try writer.extra($0) } }
+      case .decoded: break
+      case .emit(let slab):
+        guard isOpen else { return }
+        for number in 0..<slab.bandCount {
+          try slab.load(band: number)
+          try writer.data(UnsafeRawBufferPointer(slab.band(number)))
+        }
+      case .close(let volume):
+        guard isOpen else { return }
+        guard writer.voxelCRC == volume.record.crc32 else {
+          try damage(volume.mismatch())
+          return
+        }
+        try writer.close()
+        isOpen = false
+        options.progress(volume.record.rawBytes)
+      case .damaged(let error): try damage(error)
       }
-    case .close(let volume):
-      guard writer.voxelCRC == volume.record.crc32 else {
-        throw FormatError(
-          volume.record.obsID, "its voxels do not match the CRC-32 that was recorded")
-      }
-      try writer.close()
-      progress(volume.record.rawBytes)
+    }
+
+    private func damage(_ error: any Error) throws {
+      guard let onDamage = options.onDamage else { throw error }
+      onDamage(error)
+      guard isOpen else { return }
+      try writer.drop(reason: "\(error)")
+      dropped += 1
+      isOpen = false
     }
   }
 }

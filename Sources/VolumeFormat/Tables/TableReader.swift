@@ -31,12 +31,13 @@ public struct TableReader {
   private var number = 1
   private var hasEnded = false
 
-  /// Reads the names of the columns.
+  /// Reads the names of the columns, after `head`, which was taken from the file already.
   ///
   /// - Throws: `FormatError` if there are none, or a name twice, or if it is no text in UTF-8;
   ///   `IOFailure`.
-  public init(_ file: InputFile) throws {
+  public init(_ file: InputFile, head: [UInt8] = []) throws {
     self.file = file
+    buffer = head
     while buffer.count < 3, try refill() {}
     if buffer.starts(with: [0xFE, 0xFF]) || buffer.starts(with: [0xFF, 0xFE]) {
       throw FormatError(path, "it is in UTF-16; save it as UTF-8")

@@ -1,96 +1,141 @@
 internal import ByteIO
-internal import Glibc
 
 /// Makes finished stages visible: one snapshot, all of them or none.
 public struct Committer {
-  /// Why there is no new snapshot, other than bad data and failed calls.
-  public enum Refusal: Error, Sendable {
-    /// No finished stage is there, or not the one named.
-    case nothingStaged(String)
-    /// Other committers were always faster.
-    case lostRaces(Int)
-  }
-
-  private static let attempts = 200
-
   private let dataset: Dataset
-  private let tool: String
+  private let log: SnapshotLog
 
   /// Prepares commits to `dataset`; `tool` is program and version, for the manifest.
   public init(_ dataset: Dataset, tool: String) {
     self.dataset = dataset
-    self.tool = tool
+    log = SnapshotLog(dataset: dataset, tool: tool)
   }
 
-  /// Commits the stages named, or all that are finished.
+  /// What was committed.
+  public struct Result: Sendable {
+    /// The new snapshot.
+    public var manifest: Manifest
+    /// The stages of volumes that are new in it.
+    public var stages: [Stage]
+    /// Whether a subject table is new in it.
+    public var hasNewTable: Bool
+  }
+
+  /// Commits the stages named, volumes' and subject tables', or all that are finished.
   ///
-  /// - Returns: the new snapshot.
-  /// - Throws: `Refusal`; `FormatError` for damage and for an id that occurs twice, with both
+  /// - Parameters:
+  ///   - names: stages; none for all.
+  ///   - metadata: the snapshot's.
+  ///   - expected: the number that the current snapshot must have, 0 for none; nil if any may.
+  ///   - strict: whether every volume must have a subject with a row, and every subject volumes.
+  /// - Returns: the new snapshot and what is new in it.
+  /// - Throws: `CommitRefusal`; `FormatError` for damage and for an id that occurs twice, with both
   ///   sources named; `IOFailure`.
-  public func commit(_ names: [String], metadata: [String: JSONValue]) throws -> Manifest {
+  public func commit(
+    _ names: [String], metadata: [String: JSONValue], expecting expected: UInt64? = nil,
+    strict: Bool = false
+  ) throws -> Result {
     var verified: Set<String> = []
-    for attempt in 0..<Self.attempts {
-      if attempt > 0 { usleep(UInt32.random(in: 1_000...(20_000 + 2_000 * UInt32(attempt)))) }
-      let head = try dataset.manifest()
-      try forgetCommitted(head)
-      let stages = try select(names, head)
-      try check(stages, head, &verified)
-      let manifest = try manifest(of: stages, on: head, metadata)
-      if try publish(manifest) {
-        try? refreshHead()
-        // Those whose removal fails are recognised as committed by whoever comes next.
-        for stage in stages { try? Publishing.remove(dataset.file(Layout.stage(stage.stage))) }
-        return manifest
+    var taken: [Stage] = []
+    var tables: [SubjectStage] = []
+    let reviser = CatalogReviser(dataset)
+    let merger = SubjectMerger(dataset)
+    do {
+      let manifest = try log.advance(expecting: expected, metadata: metadata) { head in
+        (taken, tables) = try select(names, head)
+        let replaced = try check(taken, head, &verified)
+        var stages: [Stage] = []
+        for (old, keys) in zip(head?.stages ?? [], replaced) {
+          if keys.isEmpty {
+            stages.append(old)
+          } else if let revised = try reviser.revise(old, without: keys) {
+            stages.append(revised)
+          }
+        }
+        for var stage in taken {
+          stage.replaces = nil
+          stages.append(stage)
+        }
+        let subjects = try merger.merge(tables, into: head?.subjects)
+        if strict, let subjects { try requireMatch(stages, subjects) }
+        return .init(stages: stages, subjects: subjects)
       }
+      try? reviser.removeUnused(besides: manifest.stages)
+      try? merger.removeUnused(besides: manifest.subjects)
+      // Those whose removal fails are recognised as committed by whoever comes next.
+      for stage in taken { try? Publishing.remove(dataset.file(Layout.stage(stage.stage))) }
+      for table in tables { try? Publishing.remove(dataset.file(Layout.tableRecord(table.stage))) }
+      return Result(manifest: manifest, stages: taken, hasNewTable: !tables.isEmpty)
+    } catch let unsure as UnsureCommit {
+      throw unsure
+    } catch {
+      try? reviser.removeUnused(besides: [])
+      try? merger.removeUnused(besides: nil)
+      throw error
     }
-    throw Refusal.lostRaces(Self.attempts)
   }
 
   // MARK: Steps
 
-  /// Removes the records of stages which the current snapshot holds.
-  ///
-  /// They must be gone before a later snapshot may leave such a stage out, or it would come back.
-  private func forgetCommitted(_ head: Manifest?) throws {
-    let committed = Set(head?.stages.map(\.stage) ?? [])
-    for stage in try dataset.stageIDs() where committed.contains(stage) {
-      try Publishing.remove(dataset.file(Layout.stage(stage)))
-    }
-  }
-
-  private func select(_ names: [String], _ head: Manifest?) throws -> [Stage] {
+  private func select(
+    _ names: [String], _ head: Manifest?
+  ) throws -> (stages: [Stage], tables: [SubjectStage]) {
     guard names.isEmpty else { return try selectNamed(names, head) }
-    let pending = try dataset.pendingStages(besides: head)
-    guard !pending.isEmpty else {
+    let stages = try dataset.pendingStages(besides: head)
+    let tables = try dataset.pendingTables(besides: head)
+    guard !stages.isEmpty || !tables.isEmpty else {
       // A committer that was killed may have left the hint behind.
-      try? refreshHead()
-      throw Refusal.nothingStaged("in '\(dataset.path)': no finished stage; did vol-write succeed?")
+      try? log.refreshHead()
+      throw CommitRefusal.nothingStaged(
+        "in '\(dataset.path)': no finished stage; did vol-write succeed?")
     }
-    return pending
+    return (stages, tables)
   }
 
-  private func selectNamed(_ names: [String], _ head: Manifest?) throws -> [Stage] {
-    var result: [Stage] = []
-    for name in names where !result.contains(where: { $0.stage == name }) {
-      if head?.stages.contains(where: { $0.stage == name }) == true {
-        throw Refusal.nothingStaged(
+  private func selectNamed(
+    _ names: [String], _ head: Manifest?
+  ) throws -> (stages: [Stage], tables: [SubjectStage]) {
+    var stages: [Stage] = []
+    var tables: [SubjectStage] = []
+    var seen: Set<String> = []
+    for name in names where seen.insert(name).inserted {
+      if head?.stages.contains(where: { $0.stage == name }) == true
+        || head?.subjects?.stages.contains(name) == true
+      {
+        throw CommitRefusal.nothingStaged(
           "in '\(dataset.path)': stage '\(name)' is committed already")
       }
-      guard Names.isHexadecimal(name, count: 32), let stage = try dataset.stage(name) else {
-        throw Refusal.nothingStaged(
+      let isID = Names.isHexadecimal(name, count: 32)
+      if isID, let stage = try dataset.stage(name) {
+        stages.append(stage)
+      } else if isID, let table = try dataset.table(name) {
+        tables.append(table)
+      } else {
+        throw CommitRefusal.nothingStaged(
           "in '\(dataset.path)': no finished stage '\(name)'; vol-ls --staged lists them")
       }
-      result.append(stage)
     }
-    return result.sorted { ($0.created, $0.stage) < ($1.created, $1.stage) }
+    return (
+      stages.sorted { ($0.created, $0.stage) < ($1.created, $1.stage) },
+      tables.sorted { ($0.created, $0.stage) < ($1.created, $1.stage) }
+    )
+  }
+
+  private func requireMatch(_ stages: [Stage], _ subjects: SubjectsEntry) throws {
+    let census = try SubjectCensus(dataset, stages, subjects, countsEmpty: true)
+    if let reason = census.summary {
+      throw FormatError(dataset.path, "\(reason) (an error under --strict); nothing committed")
+    }
   }
 
   /// Checks that all files are there, that catalogs are whole, and that no id occurs twice.
   ///
   /// Packs were flushed by their writer; reading them again would cost as much as writing them.
+  ///
+  /// - Returns: for each stage of the snapshot the ids of volumes that are to be replaced.
   private func check(
     _ stages: [Stage], _ head: Manifest?, _ verified: inout Set<String>
-  ) throws {
+  ) throws -> [Set<CatalogKey>] {
     var keys: [(key: CatalogKey, stage: Int)] = []
     let names = ((head?.stages ?? []) + stages).map(\.collection)
     if let (one, other) = Names.firstSpeltTwoWays(names) {
@@ -121,30 +166,36 @@ public struct Committer {
     for (first, second) in zip(keys, keys.dropFirst()) where first.key == second.key {
       throw try duplicate(first.key, stages[first.stage], stages[second.stage])
     }
+    var replaced: [Set<CatalogKey>] = []
     for old in head?.stages ?? [] {
-      if let (key, stage) = try firstCommon(keys, old) {
-        throw try duplicate(key, old, stages[stage])
+      var common: Set<CatalogKey> = []
+      try forEachCommon(keys, old) { key, stage in
+        guard stages[stage].replaces == true else { throw try duplicate(key, old, stages[stage]) }
+        common.insert(key)
       }
+      replaced.append(common)
     }
+    return replaced
   }
 
-  /// The first of the sorted `keys` that the committed stage `old` holds too.
-  private func firstCommon(
-    _ keys: [(key: CatalogKey, stage: Int)], _ old: Stage
-  ) throws -> (CatalogKey, Int)? {
+  /// Visits those of the sorted `keys` that the committed stage `old` holds too.
+  private func forEachCommon(
+    _ keys: [(key: CatalogKey, stage: Int)], _ old: Stage,
+    _ body: (CatalogKey, Int) throws -> Void
+  ) throws {
     let catalog = try dataset.catalog(old)
     // A look costs a page or two; all pages in turn are cheaper if there are many looks.
     if keys.count < catalog.pages {
-      for (key, stage) in keys where try catalog.blockOffset(of: key) != nil { return (key, stage) }
-      return nil
+      for (key, stage) in keys where try catalog.blockOffset(of: key) != nil {
+        try body(key, stage)
+      }
+      return
     }
     var next = 0
-    var found: (CatalogKey, Int)?
     try catalog.forEachKey { key, _ in
       while next < keys.count, keys[next].key < key { next += 1 }
-      if found == nil, next < keys.count, keys[next].key == key { found = keys[next] }
+      if next < keys.count, keys[next].key == key { try body(key, keys[next].stage) }
     }
-    return found
   }
 
   private func duplicate(_ key: CatalogKey, _ first: Stage, _ second: Stage) throws -> FormatError {
@@ -159,58 +210,5 @@ public struct Committer {
     let (_, other) = try describe(second)
     return FormatError(
       dataset.path, "the id '\(id)' stands for two volumes, \(one) and \(other); nothing committed")
-  }
-
-  private func manifest(
-    of stages: [Stage], on head: Manifest?, _ metadata: [String: JSONValue]
-  ) throws -> Manifest {
-    var parent: Manifest.Parent?
-    if let head {
-      guard let bytes = try dataset.manifestBytes(head.snapshot) else {
-        throw FormatError(dataset.path, "snapshot \(head.snapshot) has gone")
-      }
-      let digest = bytes.withUnsafeBytes { hexadecimal(SHA256.of($0)) }
-      parent = Manifest.Parent(snapshot: head.snapshot, sha256: digest)
-    }
-    guard head?.snapshot != Layout.maximumSnapshot else {
-      throw FormatError(dataset.path, "it has as many snapshots as can be numbered")
-    }
-    let all = (head?.stages ?? []) + stages
-    guard let totals = Manifest.totals(of: all) else {
-      throw FormatError(dataset.path, "its volumes have more bytes than can be counted")
-    }
-    return Manifest(
-      datasetID: dataset.id, snapshot: (head?.snapshot ?? 0) + 1, parent: parent,
-      commitID: randomIdentifier(), created: timestamp(), tool: tool, metadata: metadata,
-      collections: totals, stages: all)
-  }
-
-  /// Creates the manifest unless its number is taken.
-  private func publish(_ manifest: Manifest) throws -> Bool {
-    let bytes = try JSON.encode(manifest, pretty: true) + [0x0A]
-    guard bytes.count <= Manifest.maximumSize else {
-      throw FormatError(dataset.path, "its manifest would be over 64 MiB: it has too many stages")
-    }
-    let temporary = dataset.file(Layout.temporary(Layout.manifests, manifest.commitID))
-    try Publishing.write(bytes, to: temporary)
-    let result = Result {
-      try Publishing.link(temporary, to: dataset.file(Layout.manifest(manifest.snapshot)))
-    }
-    try? Publishing.remove(temporary)
-    return try result.get()
-  }
-
-  /// Writes the number of the last snapshot to `HEAD`, a hint.
-  private func refreshHead() throws {
-    while let last = try dataset.snapshotNumbers().last {
-      let bytes = Array("\(last)\n".utf8)
-      if try dataset.hint() != bytes {
-        let temporary = dataset.file(Layout.temporary(".", "HEAD-\(randomIdentifier())"))
-        try Publishing.write(bytes, to: temporary)
-        try Publishing.rename(temporary, to: dataset.file(Layout.head))
-      }
-      // Another committer may have written an older number after ours.
-      if try dataset.snapshotNumbers().last == last { return }
-    }
   }
 }

@@ -14,8 +14,20 @@ public struct StageOptions: Sendable {
   public var slabLimit = SlabLimit.standard
   /// Makes the ids; by default `NameTemplate.defaultObsID`.
   public var obsID: NameTemplate?
+  /// What becomes of a volume whose id the dataset holds already.
+  public var existing = Existing.refuse
   /// Program and version, for the stage record.
   public var tool = "volpipe"
+
+  /// What becomes of a volume whose id the dataset holds already.
+  public enum Existing: Sendable {
+    /// It ends the run.
+    case refuse
+    /// It is left out if it is the same, and ends the run if not.
+    case skip
+    /// It is left out if it is the same, and takes the other's place if not.
+    case replace
+  }
 
   /// The defaults.
   public init() {}
@@ -29,4 +41,6 @@ public struct StageSummary: Sendable {
   public var dropped: UInt64 = 0
   /// Sources that the producer gave up before they began.
   public var skipped: UInt64 = 0
+  /// Volumes that were there already.
+  public var existing: UInt64 = 0
 }

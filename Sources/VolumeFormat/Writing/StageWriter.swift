@@ -9,7 +9,8 @@ public final class StageWriter {
   private let collection: String
   private let options: StageOptions
   private let stage = randomIdentifier()
-  private let committed: CatalogSet
+  private let existing: ExistingVolumes
+  private var replaces = false
   private var keys: Set<CatalogKey> = []
   private let pool = SlabPool()
   private var summary = StageSummary()
@@ -27,12 +28,16 @@ public final class StageWriter {
     self.dataset = dataset
     self.collection = collection
     self.options = options
-    let stages = try dataset.manifest()?.stages ?? []
+    let manifest = try dataset.manifest()
+    let stages = manifest?.stages ?? []
     if let (_, other) = Names.firstSpeltTwoWays([collection] + stages.map(\.collection)) {
       throw FormatError(
         collection, "the dataset has this collection in another spelling of Unicode: '\(other)'")
     }
-    committed = CatalogSet(dataset, stages)
+    existing = ExistingVolumes(
+      dataset, committed: stages,
+      pending: options.existing == .refuse
+        ? [] : try dataset.pendingStages(besides: manifest))
   }
 
   /// Writes all volumes of a stream and publishes the stage.
@@ -95,12 +100,16 @@ public final class StageWriter {
     var bytes: UInt64 = 0
     var key: CatalogKey?
     var codec = StageCodec(valueSize: 1, shuffle: options.shuffle, level: options.level)
+    var twin: Twin?
     while let event = try reader.next() {
       switch event {
       case .open(let header):
         let (record, grid) = try admit(header, reader)
-        key = CatalogKey(record.obsID)
+        let recordKey = CatalogKey(record.obsID)
+        key = recordKey
         bytes = record.rawBytes
+        twin = try findTwin(recordKey, header, reader)
+        if twin?.isOnlyCompared == true { continue }
         codec.valueSize = header.dtype.size
         try pipeline.submit(.begin(record, chunks: grid.chunkCount))
         assembler = SlabAssembler(grid) { [dataset, stage, pool, options] grid, number in
@@ -112,18 +121,28 @@ public final class StageWriter {
         // Extras are not counted in the pool of slabs: large ones go one at a time.
         if reader.bodyRemaining > 1 << 20 { try pipeline.drain() }
         let body = try reader.readWholeBody()
+        twin?.comparison.extra(body, afterVoxels: afterVoxels)
+        if twin?.isOnlyCompared == true { continue }
         try pipeline.submit(.extra(afterVoxels: afterVoxels, bytes: body))
       case .data:
+        // The reader passes over what is not taken, and checks it.
+        if twin?.isOnlyCompared == true { continue }
         while reader.bodyRemaining > 0 {
           let count = try reader.readBody(
             into: try assembler?.room() ?? .init(start: nil, count: 0))
           if let slab = try assembler?.advance(count) { try submit(slab, codec, to: pipeline) }
         }
       case .close(let crc32, let quirks):
-        try pipeline.submit(.finish(crc32: crc32, quirks: quirks))
+        if let twin, try settle(twin, crc32: crc32, reader) {
+          if !twin.isOnlyCompared { try pipeline.submit(.drop) }
+        } else {
+          try pipeline.submit(.finish(crc32: crc32, quirks: quirks))
+        }
+        twin = nil
         progress(bytes)
       case .drop:
-        try pipeline.submit(.drop)
+        if twin?.isOnlyCompared != true { try pipeline.submit(.drop) }
+        twin = nil
         if let key { keys.remove(key) }
         summary.dropped += 1
       case .end(let skipped):
@@ -170,10 +189,10 @@ public final class StageWriter {
       throw refusal(
         "the id '\(id)' occurs twice in this run; --obs-id makes ids that differ")
     }
-    if let stage = try committed.stage(holding: key) {
+    if options.existing == .refuse, let stage = try existing.stage(holding: key) {
       throw refusal(
         "the id '\(id)' is in collection '\(stage.collection)' of the dataset already; "
-          + "--obs-id makes another")
+          + "--obs-id makes another, --skip-existing passes over it")
     }
     let chunk = options.chunk.resolve(header.shape)
     guard let grid = ChunkGrid(shape: header.shape, chunk: chunk, voxelBytes: header.voxelBytes)
@@ -194,6 +213,47 @@ public final class StageWriter {
     return (record, grid)
   }
 
+  // MARK: Volumes that are there already
+
+  /// A volume that the dataset has under the id of the present one.
+  private struct Twin {
+    var match: ExistingVolumes.Match
+    var comparison: VolumeComparison
+    /// Whether the present one is not written, whatever comes of the comparison.
+    var isOnlyCompared: Bool
+  }
+
+  private func findTwin(
+    _ key: CatalogKey, _ header: VolumeHeader, _ reader: FrameReader
+  ) throws -> Twin? {
+    guard options.existing != .refuse, let match = try existing.match(key) else { return nil }
+    guard match.stage.collection == collection else {
+      throw FormatError(
+        reader.source, at: reader.frameOffset, volume: match.record.obsID,
+        "it is in collection '\(match.stage.collection)' of the dataset, not in '\(collection)'")
+    }
+    return Twin(
+      match: match, comparison: try existing.compare(header, with: match),
+      isOnlyCompared: options.existing == .skip || !match.isCommitted)
+  }
+
+  /// Whether the present volume is the same as its twin, and so is left out.
+  private func settle(_ twin: Twin, crc32: UInt32, _ reader: FrameReader) throws -> Bool {
+    if try twin.comparison.isSame(crc32: crc32) {
+      summary.existing += 1
+      return true
+    }
+    guard !twin.isOnlyCompared else {
+      throw FormatError(
+        reader.source, at: reader.frameOffset, volume: twin.match.record.obsID,
+        twin.match.isCommitted
+          ? "the dataset has another volume under this id; --replace puts this one in its place"
+          : "stage \(twin.match.stage.stage) has another volume under this id; commit it first")
+    }
+    replaces = true
+    return false
+  }
+
   // MARK: Publishing
 
   private func publish(volumes: Int, sink: ShardSink, catalog: FileSeal) throws -> Stage {
@@ -207,25 +267,21 @@ public final class StageWriter {
       codec: CodecInfo(
         level: options.level, shuffle: options.shuffle, chunk: options.chunk.description),
       catalog: entry(Layout.catalog(stage), catalog),
-      packs: sink.packs.seals.enumerated().map { entry(Layout.pack(stage, $0), $1) })
+      packs: sink.packs.seals.enumerated().map { entry(Layout.pack(stage, $0), $1) },
+      replaces: replaces ? true : nil)
     for directory in [Layout.packs, Layout.catalogs] {
       try Publishing.syncDirectory(dataset.file(directory))
     }
+    // Someone may have removed them, taking them for what a dead writer left.
+    for file in result.files where try InputFile(dataset.file(file.path)).size() != file.bytes {
+      throw FormatError(dataset.file(file.path), "it was changed while it was written")
+    }
     let record = StageRecord(datasetID: dataset.id, stage: result)
-    let temporary = dataset.file(Layout.temporary(Layout.stages, stage))
-    let json = try JSON.encode(record, pretty: true) + [0x0A]
+    let json = try SealedDocument.encode(record)
     guard json.count <= StageRecord.maximumSize else {
       throw FormatError(stage, "its record would be over 16 MiB; choose a larger --pack-size")
     }
-    try Publishing.write(json, to: temporary)
-    do {
-      try Publishing.rename(temporary, to: dataset.file(Layout.stage(stage)))
-    } catch {
-      // The rename may be done and only its flush have failed: no record may outlive the packs.
-      try? Publishing.remove(dataset.file(Layout.stage(stage)))
-      try? Publishing.remove(temporary)
-      throw error
-    }
+    try dataset.publishRecord(json, stage: stage, as: Layout.stage(stage))
     return result
   }
 

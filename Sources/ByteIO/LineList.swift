@@ -1,0 +1,59 @@
+/// Items in a file, one a line or each ended by NUL; empty ones are passed over.
+public struct LineList {
+  /// An item that is longer than it may be.
+  public struct TooLong: Error {
+    /// The file.
+    public var path: String
+    /// The most bytes of an item.
+    public var maximum: Int
+  }
+
+  private let file: InputFile
+  private let separator: UInt8
+  private let maximum: Int
+  private var buffer: [UInt8] = []
+  private var start = 0
+  private var isAtEnd = false
+
+  /// Reads from `file`, after `head`, which was taken from it already.
+  public init(
+    _ file: InputFile, nulSeparated: Bool, maximum: Int = 1 << 16, head: [UInt8] = []
+  ) {
+    self.file = file
+    self.maximum = maximum
+    buffer = head
+    separator = nulSeparated ? 0 : 0x0A
+  }
+
+  /// The next item; nil at the end.
+  ///
+  /// - Throws: `TooLong`; `IOFailure`.
+  public mutating func next() throws -> [UInt8]? {
+    while true {
+      let item: ArraySlice<UInt8>
+      if let end = buffer[start...].firstIndex(of: separator) {
+        item = buffer[start..<end]
+        start = end + 1
+      } else if isAtEnd {
+        item = buffer[start...]
+        start = buffer.count
+        if item.isEmpty { return nil }
+      } else {
+        try refill()
+        continue
+      }
+      guard item.count <= maximum else { throw TooLong(path: file.path, maximum: maximum) }
+      if !item.isEmpty { return Array(item) }
+    }
+  }
+
+  private mutating func refill() throws {
+    buffer.removeSubrange(..<start)
+    start = 0
+    guard buffer.count <= maximum else { throw TooLong(path: file.path, maximum: maximum) }
+    var more = [UInt8](repeating: 0, count: 1 << 16)
+    let count = try more.withUnsafeMutableBytes { try file.read(into: $0) }
+    isAtEnd = count == 0
+    buffer += more[..<count]
+  }
+}

@@ -1,0 +1,163 @@
+internal import ByteIO
+internal import Glibc
+
+/// Why there is no new snapshot, other than bad data and failed calls.
+public enum CommitRefusal: Error, Sendable {
+  /// No finished stage is there, or not the one named.
+  case nothingStaged(String)
+  /// Other committers were always faster.
+  case lostRaces(Int)
+  /// The current snapshot is another than the one that was to be followed.
+  case moved(expected: UInt64, current: UInt64)
+}
+
+/// A snapshot that was made, and a failure after which nobody knows whether it will last.
+///
+/// What it names must stay.
+public struct UnsureCommit: Error {
+  /// Its number.
+  public var snapshot: UInt64
+  /// What failed.
+  public var cause: any Error
+}
+
+/// Adds the next snapshot to a dataset, however many processes do so at once.
+struct SnapshotLog {
+  private static let attempts = 200
+
+  /// The current snapshot, and the digest of its manifest.
+  struct Head {
+    var manifest: Manifest
+    var sha256: String
+  }
+
+  /// What the next snapshot is to hold.
+  struct Proposal {
+    var stages: [Stage]
+    var subjects: SubjectsEntry?
+  }
+
+  let dataset: Dataset
+  /// Program and version, for the manifest.
+  let tool: String
+
+  /// Tries again until the snapshot that `propose` makes of the current one is the next.
+  ///
+  /// - Parameters:
+  ///   - expected: the number that the current snapshot must have, 0 for none; nil if any may.
+  ///   - metadata: the user's.
+  ///   - propose: called for each current snapshot, nil if there is none yet.
+  /// - Returns: the new snapshot.
+  /// - Throws: `CommitRefusal`; what `propose` throws; `IOFailure`.
+  func advance(
+    expecting expected: UInt64?, metadata: [String: JSONValue],
+    _ propose: (Manifest?) throws -> Proposal
+  ) throws -> Manifest {
+    for attempt in 0..<Self.attempts {
+      if attempt > 0 { usleep(UInt32.random(in: 1_000...(20_000 + 2_000 * UInt32(attempt)))) }
+      let head = try current()
+      if let expected, expected != head?.manifest.snapshot ?? 0 {
+        throw CommitRefusal.moved(expected: expected, current: head?.manifest.snapshot ?? 0)
+      }
+      try forgetCommitted(head?.manifest)
+      let proposal = try propose(head?.manifest)
+      let manifest = try manifest(of: proposal, on: head, metadata)
+      if try publish(manifest) {
+        try? refreshHead()
+        return manifest
+      }
+    }
+    throw CommitRefusal.lostRaces(Self.attempts)
+  }
+
+  /// Writes number and digest of the last snapshot to `HEAD`, a hint.
+  func refreshHead() throws {
+    while let head = try current() {
+      let bytes = Array("\(head.manifest.snapshot) \(head.sha256)\n".utf8)
+      if try dataset.hint() != bytes {
+        let temporary = dataset.file(Layout.temporary(".", "HEAD-\(randomIdentifier())"))
+        try Publishing.write(bytes, to: temporary)
+        try Publishing.rename(temporary, to: dataset.file(Layout.head))
+      }
+      // Another committer may have written an older number after ours.
+      if try dataset.snapshotNumbers().last == head.manifest.snapshot { return }
+    }
+  }
+
+  // MARK: Steps
+
+  private func current() throws -> Head? {
+    guard let number = try dataset.snapshotNumbers().last,
+      let bytes = try dataset.manifestBytes(number)
+    else { return nil }
+    let digest = bytes.withUnsafeBytes { hexadecimal(SHA256.of($0)) }
+    return Head(manifest: try dataset.decodeManifest(bytes, number), sha256: digest)
+  }
+
+  /// Removes the records of stages which the current snapshot holds, for good.
+  ///
+  /// They must be gone before a later snapshot may leave such a stage out, or it would come back.
+  private func forgetCommitted(_ head: Manifest?) throws {
+    let committed = Set(head?.stages.map(\.stage) ?? [])
+    let tables = Set(head?.subjects?.stages ?? [])
+    var isChanged = false
+    for stage in try dataset.stageIDs() where committed.contains(stage) {
+      try Publishing.remove(dataset.file(Layout.stage(stage)))
+      isChanged = true
+    }
+    for table in try dataset.tableIDs() where tables.contains(table) {
+      try Publishing.remove(dataset.file(Layout.tableRecord(table)))
+      isChanged = true
+    }
+    if isChanged { try Publishing.syncDirectory(dataset.file(Layout.stages)) }
+  }
+
+  private func manifest(
+    of proposal: Proposal, on head: Head?, _ metadata: [String: JSONValue]
+  ) throws -> Manifest {
+    guard head?.manifest.snapshot != Layout.maximumSnapshot else {
+      throw FormatError(dataset.path, "it has as many snapshots as can be numbered")
+    }
+    guard let totals = Manifest.totals(of: proposal.stages) else {
+      throw FormatError(dataset.path, "its volumes have more bytes than can be counted")
+    }
+    return Manifest(
+      datasetID: dataset.id, snapshot: (head?.manifest.snapshot ?? 0) + 1,
+      parent: head.map { .init(snapshot: $0.manifest.snapshot, sha256: $0.sha256) },
+      commitID: randomIdentifier(), created: timestamp(), tool: tool, metadata: metadata,
+      collections: totals, stages: proposal.stages, subjects: proposal.subjects)
+  }
+
+  /// Creates the manifest unless its number is taken; false if it is.
+  private func publish(_ manifest: Manifest) throws -> Bool {
+    let bytes = try SealedDocument.encode(manifest)
+    guard bytes.count <= Manifest.maximumSize else {
+      throw FormatError(dataset.path, "its manifest would be over 64 MiB: it has too many stages")
+    }
+    let temporary = dataset.file(Layout.temporary(Layout.manifests, manifest.commitID))
+    let path = dataset.file(Layout.manifest(manifest.snapshot))
+    try Publishing.write(bytes, to: temporary)
+    let result = Result { try Publishing.linkUnflushed(temporary, to: path) }
+    try? Publishing.remove(temporary)
+    guard try result.get() else { return false }
+    do {
+      try Publishing.syncDirectory(dataset.file(Layout.manifests))
+      let digest = bytes.withUnsafeBytes { hexadecimal(SHA256.of($0)) }
+      if try isInLine(manifest.snapshot, digest) { return true }
+      try Publishing.remove(path)
+      return false
+    } catch {
+      throw UnsureCommit(snapshot: manifest.snapshot, cause: error)
+    }
+  }
+
+  /// Whether the last snapshot is this one, or descends from it.
+  ///
+  /// It does not if the number was free because a snapshot that was there had been removed.
+  private func isInLine(_ number: UInt64, _ digest: String) throws -> Bool {
+    let later = try dataset.snapshotNumbers().filter { $0 > number }
+    guard let next = later.first else { return true }
+    guard next == number + 1, let manifest = try dataset.manifest(next) else { return false }
+    return manifest.parent?.sha256 == digest
+  }
+}

@@ -1,0 +1,107 @@
+import ArgumentParser
+import ByteIO
+import ToolSupport
+import VolumeFormat
+
+@main
+struct VolMeta: Tool {
+  static let configuration = CommandConfiguration(
+    commandName: "vol-meta",
+    abstract: "Stage the subject table of a dataset, or print it.",
+    discussion: """
+      With a table on standard input (TSV, CSV or JSON Lines), stages it and prints the id of the \
+      stage; vol-commit makes it visible. With nothing there, prints the table of the snapshot.
+      """,
+    version: volpipeVersion)
+
+  @Option(
+    help: ArgumentHelp(
+      "The column of the subject (default: obs_subject_id or participant_id).", valueName: "col"))
+  var key: String?
+
+  @Flag(help: "Start over; do not merge with the table before.")
+  var replace = false
+
+  @Flag(help: "Print JSON, one object a line.")
+  var json = false
+
+  @Flag(help: "Print fields separated by tabs, n/a for what is not known (default).")
+  var tsv = false
+
+  @Flag(help: "Print fields separated by commas, nothing for what is not known.")
+  var csv = false
+
+  @Flag(name: .shortAndLong, help: "Do not print the id of the stage.")
+  var quiet = false
+
+  @Argument(
+    help: ArgumentHelp("The dataset, and a snapshot if not the last.", valueName: "dataset[@n]"))
+  var dataset: DatasetArgument
+
+  private var prints: Bool { json || tsv || csv || dataset.snapshot != nil }
+  private var stages: Bool { key != nil || replace }
+
+  func validate() throws {
+    if [json, tsv, csv].count(where: { $0 }) > 1 {
+      throw ValidationError("--json, --tsv and --csv exclude each other")
+    }
+    if prints, stages {
+      throw ValidationError("--key and --replace are for a table that is staged, not printed")
+    }
+  }
+
+  func execute() throws -> ExitStatus {
+    if !prints {
+      let input = InputFile(borrowing: 0, name: "standard input")
+      var head: [UInt8] = []
+      if !OutputFile(borrowing: 0, name: "standard input").isTerminal {
+        head = [UInt8](repeating: 0, count: 1 << 16)
+        let count = try head.withUnsafeMutableBytes { try input.read(into: $0) }
+        head.removeSubrange(count...)
+      }
+      if !head.isEmpty { return try stage(input, head) }
+      guard !stages else {
+        throw ToolFailure(.noInput, "nothing staged: there is no table on standard input")
+      }
+    }
+    return try print()
+  }
+
+  private func stage(_ input: InputFile, _ head: [UInt8]) throws -> ExitStatus {
+    let stager = try SubjectStager(
+      try Dataset.create(dataset.path), key: key, replace: replace, tool: Self.nameAndVersion)
+    let mark: [UInt8] = [0xEF, 0xBB, 0xBF]
+    let start = head.starts(with: mark) ? Array(head.dropFirst(3)) : head
+    if start.first(where: { ![0x20, 0x09, 0x0A, 0x0D].contains($0) }) == UInt8(ascii: "{") {
+      var lines = LineList(input, nulSeparated: false, maximum: 1 << 20, head: start)
+      try stager.takeObjects(&lines, input.path)
+    } else {
+      var table = try TableReader(input, head: head)
+      try stager.take(&table)
+    }
+    guard let stage = try stager.finish() else {
+      throw ToolFailure(.noInput, "nothing staged: the table has no row")
+    }
+    let output = LineWriter()
+    if !quiet { try output.line(stage.stage) }
+    try output.finish()
+    return .done
+  }
+
+  private func print() throws -> ExitStatus {
+    let snapshot = try dataset.openSnapshot()
+    guard let subjects = snapshot.manifest.subjects else {
+      throw ToolFailure(
+        .noInput,
+        "snapshot \(snapshot.manifest.snapshot) of '\(dataset.path)' has no subject table")
+    }
+    let table = try SubjectTableReader(subjects.file, of: snapshot.dataset)
+    let printer = TablePrinter(table.columns, json ? .json : csv ? .csv : .tsv)
+    try printer.begin()
+    while let row = try table.next() { try printer.add(row) }
+    try printer.finish()
+    return .done
+  }
+
+  static func main() { start() }
+}

@@ -1,0 +1,99 @@
+import ArgumentParser
+import ByteIO
+import ToolSupport
+import VolumeFormat
+
+@main
+struct VolRm: Tool {
+  static let configuration = CommandConfiguration(
+    commandName: "vol-rm",
+    abstract: "Make a snapshot without some volumes.",
+    discussion: """
+      Commits a new snapshot that lacks the volumes named and prints its number. No byte is \
+      deleted: earlier snapshots stay as they were.
+      """,
+    version: volpipeVersion)
+
+  @Option(
+    name: [.customShort("T", allowingJoined: true), .customLong("files-from")],
+    help: ArgumentHelp("Read ids from FILE, one a line; - for standard input.", valueName: "file"))
+  var filesFrom: String?
+
+  @Flag(name: [.customShort("0"), .customLong("null")], help: "Ids in FILE end in NUL.")
+  var null = false
+
+  @Flag(name: .shortAndLong, help: "Pass over ids that the snapshot does not hold.")
+  var force = false
+
+  @Flag(
+    name: [.customShort("n"), .customLong("dry-run")],
+    help: "Change nothing; print collection and id of what would be removed.")
+  var dryRun = false
+
+  @Option(
+    help: ArgumentHelp("Add text to the snapshot's metadata; repeatable.", valueName: "key=value"))
+  var meta: [KeyValue] = []
+
+  @Option(
+    help: ArgumentHelp("Go on only if N is the current snapshot; else exit 75.", valueName: "n"))
+  var expect: UInt64?
+
+  @Flag(name: .shortAndLong, help: "Do not print the snapshot's number.")
+  var quiet = false
+
+  @Argument(help: "The dataset's directory.")
+  var dataset: String
+
+  @Argument(help: "Ids of volumes, of any collection.")
+  var obsID: [String] = []
+
+  func validate() throws {
+    guard !obsID.isEmpty || filesFrom != nil else {
+      throw ValidationError("no id and no --files-from is given")
+    }
+  }
+
+  func execute() throws -> ExitStatus {
+    let remover = Remover(try Dataset(opening: dataset), tool: Self.nameAndVersion)
+    let ids = try wanted()
+    let output = LineWriter()
+    do {
+      if dryRun {
+        for target in try remover.find(ids, passingOver: force) {
+          try output.line("\(target.collection)\t\(target.obsID)")
+        }
+      } else {
+        let metadata = meta.reduce(into: [:]) { $0[$1.key] = JSONValue.string($1.value) }
+        let manifest = try remover.remove(
+          ids, passingOver: force, metadata: metadata, expecting: expect)
+        if !quiet { try output.line(String(manifest.snapshot)) }
+      }
+    } catch let missing as Remover.Missing {
+      let others = missing.count > 1 ? ", nor \(missing.count - 1) more" : ""
+      throw ToolFailure(
+        .noInput, "no volume '\(missing.obsID)' in '\(dataset)'\(others); nothing changed")
+    }
+    try output.finish()
+    return .done
+  }
+
+  /// The ids given, each once, in their order.
+  private func wanted() throws -> [String] {
+    var seen: Set<CatalogKey> = []
+    var ids = obsID.filter { seen.insert(CatalogKey($0)).inserted }
+    guard let filesFrom else { return ids }
+    let file =
+      filesFrom == "-"
+      ? InputFile(borrowing: 0, name: "standard input") : try InputFile(filesFrom)
+    var list = LineList(file, nulSeparated: null)
+    while let line = try list.next() {
+      guard let id = String(validating: line, as: UTF8.self) else {
+        throw FormatError(file.path, "an id in this list is not UTF-8")
+      }
+      if seen.insert(CatalogKey(id)).inserted { ids.append(id) }
+    }
+    return ids
+  }
+
+  static func main() { start() }
+}
