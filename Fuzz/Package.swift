@@ -16,11 +16,14 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
   ],
   targets: [
-    .target(name: "FuzzSupport", dependencies: Array(support.dropFirst()))
+    .systemLibrary(name: "FuzzZstd"),
+    .target(name: "FuzzSupport", dependencies: Array(support.dropFirst())),
   ]
-    + ["header", "extensions", "gzip", "zstd", "table"].map {
+    + [
+      "header", "extensions", "gzip", "zstd", "table", "frames", "shard", "catalog", "manifest",
+    ].map {
       .executableTarget(
-        name: "fuzz-\($0)", dependencies: support,
+        name: "fuzz-\($0)", dependencies: support + ["FuzzZstd"],
         swiftSettings: [.unsafeFlags(["-parse-as-library"])])
     },
   swiftLanguageModes: [.v6]
