@@ -10,14 +10,17 @@ public final class InputFile: @unchecked Sendable {
   private let owned: Bool
 
   /// Opens `path`.
-  public convenience init(_ path: String) throws(IOFailure) { try self.init(FilePath(path)) }
+  public convenience init(_ path: String, waiting: Bool = true) throws(IOFailure) {
+    try self.init(FilePath(path), waiting: waiting)
+  }
 
-  /// Opens `path`.
-  public init(_ path: FilePath) throws(IOFailure) {
+  /// Opens `path`; where it is a named pipe, its writer is awaited if `waiting`.
+  public init(_ path: FilePath, waiting: Bool = true) throws(IOFailure) {
     self.path = path.string
     owned = true
     descriptor = try retrying(.open, "open", path.string) {
-      try FileDescriptor.open(path, .readOnly, options: .closeOnExec)
+      try FileDescriptor.open(
+        path, .readOnly, options: waiting ? .closeOnExec : [.closeOnExec, .nonBlocking])
     }
   }
 

@@ -136,11 +136,10 @@ struct VolLs: Tool {
     try snapshot.requireCollection(collection)
     var listing = Listing(VolumeRow.names, style, output)
     try snapshot.forEachVolume(collection: collection) { stage, record in
-      let header = try record.header(in: stage.catalog.path)
       if json {
-        try output.bytes(try VolumeRow.json(header, record))
+        try output.bytes(try record.listing(in: stage.catalog.path))
       } else {
-        try listing.add(VolumeRow.cells(header, record))
+        try listing.add(VolumeRow.cells(try record.summary(in: stage.catalog.path), record))
       }
       return true
     }

@@ -7,10 +7,11 @@ enum VolumeRow {
     "stored_bytes",
   ]
 
-  static func cells(_ header: VolumeHeader, _ record: CatalogRecord) -> [Listing.Cell] {
+  static func cells(_ volume: VolumeSummary, _ record: CatalogRecord) -> [Listing.Cell] {
     [
-      .text(record.obsID), header.obsSubjectID.map { .text($0) } ?? .none, .counts(header.shape),
-      .text(type(header)), header.voxelSpacing.map { .reals($0) } ?? .none, .counts(record.chunk),
+      .text(record.obsID), volume.obsSubjectID.map { .text($0) } ?? .none, .counts(volume.shape),
+      .text(type(volume.dtype, volume.channels)), volume.voxelSpacing.map { .reals($0) } ?? .none,
+      .counts(record.chunk),
       .bytes(record.rawBytes), .bytes(record.storedBytes),
     ]
   }
@@ -22,22 +23,12 @@ enum VolumeRow {
   static func streamCells(_ header: VolumeHeader) -> [Listing.Cell] {
     [
       .text(header.label), header.obsSubjectID.map { .text($0) } ?? .none, .counts(header.shape),
-      .text(type(header)), header.voxelSpacing.map { .reals($0) } ?? .none,
+      .text(type(header.dtype, header.channels)), header.voxelSpacing.map { .reals($0) } ?? .none,
       .bytes(header.byteCount),
     ]
   }
 
-  /// The whole header, and where and how the volume is stored, as one line.
-  static func json(_ header: VolumeHeader, _ record: CatalogRecord) throws -> [UInt8] {
-    var header = header
-    header.obsID = record.obsID
-    header.other["chunk"] = .array(record.chunk.map { .integer(Int64($0)) })
-    header.other["raw_bytes"] = .unsigned(record.rawBytes)
-    header.other["stored_bytes"] = .unsigned(record.storedBytes)
-    return try JSON.encode(header) + [0x0A]
-  }
-
-  private static func type(_ header: VolumeHeader) -> String {
-    header.channels == 1 ? header.dtype.rawValue : "\(header.dtype.rawValue)x\(header.channels)"
+  private static func type(_ dtype: DataType, _ channels: Int) -> String {
+    channels == 1 ? dtype.rawValue : "\(dtype.rawValue)x\(channels)"
   }
 }

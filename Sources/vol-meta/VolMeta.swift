@@ -95,7 +95,7 @@ struct VolMeta: Tool {
         .noInput,
         "snapshot \(snapshot.manifest.snapshot) of '\(dataset.path)' has no subject table")
     }
-    let table = try SubjectTableReader(subjects.file, of: snapshot.dataset)
+    let table = try SubjectTableReader(subjects, of: snapshot.dataset)
     let printer = TablePrinter(table.columns, json ? .json : csv ? .csv : .tsv)
     try printer.begin()
     while let row = try table.next() { try printer.add(row) }

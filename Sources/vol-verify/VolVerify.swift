@@ -47,7 +47,11 @@ struct VolVerify: Tool {
       return .partial
     }
     let root = try opened.get()
-    if let number = dataset.snapshot, try !root.snapshotNumbers().contains(number) {
+    let numbers = try root.snapshotNumbers()
+    if numbers.isEmpty {
+      throw ToolFailure(.noInput, "'\(dataset.path)' has no snapshot yet; vol-commit makes one")
+    }
+    if let number = dataset.snapshot, !numbers.contains(number) {
       throw ToolFailure(.noInput, "'\(dataset.path)' has no snapshot \(number)")
     }
     var options = VolumeStreamer.Options(

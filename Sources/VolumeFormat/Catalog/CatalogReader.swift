@@ -23,11 +23,8 @@ public final class CatalogReader {
   ///   - bytes: the size that the manifest or stage record gives.
   /// - Throws: `FormatError` if it is damaged or another; `IOFailure`.
   public init(_ path: String, stage: String, bytes: UInt64) throws {
-    let file = try InputFile(path)
+    let file = try InputFile.recorded(path, bytes: bytes)
     self.file = file
-    guard try file.size() == bytes else {
-      throw FormatError(path, "its size is not \(bytes) bytes, as recorded")
-    }
     try FileHeader.check(file, FileHeader.catalog, stage: stage, number: 0)
     var footer = [UInt8](repeating: 0, count: CatalogFormat.footerSize)
     guard bytes >= UInt64(FileHeader.size + footer.count) else {

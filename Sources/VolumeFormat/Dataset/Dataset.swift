@@ -176,10 +176,9 @@ public struct Dataset: Sendable {
 
   /// All of a file of at most `maximum` bytes, or nil if it does not exist.
   private static func readIfPresent(_ path: String, maximum: Int) throws -> [UInt8]? {
-    let result = Result { () throws(IOFailure) in try InputFile(path) }
-    if case .failure(let failure) = result, failure.isNotFound { return nil }
-    let file = try result.get()
-    guard let size = try file.size() else { throw FormatError(path, "not a regular file") }
+    let opened = Result { try InputFile.regular(path) }
+    if case .failure(let failure as IOFailure) = opened, failure.isNotFound { return nil }
+    let (file, size) = try opened.get()
     guard size <= UInt64(maximum) else {
       throw FormatError(path, "it is over \(maximum) bytes long")
     }

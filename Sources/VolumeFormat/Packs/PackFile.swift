@@ -45,7 +45,7 @@ public struct FileSeal: Sendable, Equatable {
 
   /// Reads a file whole.
   init(of path: String) throws {
-    let file = try InputFile(path)
+    let file = try InputFile.regular(path).file
     let digest = SHA256()
     let buffer = ScratchBuffer()
     let room = buffer.bytes(1 << 20)
@@ -72,10 +72,15 @@ final class SealedFile {
     file = try OutputFile(creating: path)
   }
 
-  /// Creates `path` with the header.
+  /// Creates `path` with the header; nothing is left there on failure.
   convenience init(creating path: String, magic: [UInt8], stage: String, number: Int) throws {
     try self.init(creating: path)
-    try append(FileHeader.make(magic, stage: stage, number: number))
+    do {
+      try append(FileHeader.make(magic, stage: stage, number: number))
+    } catch {
+      try? Publishing.remove(path)
+      throw error
+    }
   }
 
   func append(_ bytes: UnsafeRawBufferPointer) throws {

@@ -71,8 +71,9 @@ public struct Verifier {
     for file in manifest.files {
       summary.files += 1
       summary.bytes &+= file.bytes
-      checkSize(file)
+      finding { _ = try InputFile.recorded(dataset.file(file.path), bytes: file.bytes) }
     }
+    if let subjects = manifest.subjects { finding { try checkTable(subjects, isFull: isFull) } }
     let sums = checkIndexes(manifest)
     if isFull { try checkDigests(manifest.files) }
     summary.volumes = try checkVolumes(snapshot, sums, isFull: isFull)
@@ -90,6 +91,8 @@ public struct Verifier {
   private func checkDocuments(_ summary: inout Summary) throws -> Snapshot? {
     var digests: [UInt64: String] = [:]
     var parents: [UInt64: Manifest.Parent] = [:]
+    // Before the snapshots are listed: what it names must be among them, even if more are made now.
+    let hint = Result { try dataset.hint() }
     let numbers = try dataset.snapshotNumbers()
     for number in numbers {
       summary.files += 1
@@ -108,7 +111,7 @@ public struct Verifier {
               "its parent, snapshot \(parent.snapshot), is not the one that it followed")))
       }
     }
-    finding { try checkHint(digests, last: numbers.last) }
+    finding { try check(hint: try hint.get(), digests, last: numbers.last) }
     for id in try dataset.stageIDs() { finding { _ = try dataset.stage(id) } }
     guard let number = snapshot ?? numbers.last else { return nil }
     // One that cannot be read was reported already.
@@ -116,12 +119,18 @@ public struct Verifier {
   }
 
   /// `HEAD` may be older than the last snapshot, but what it says must be true.
-  private func checkHint(_ digests: [UInt64: String], last: UInt64?) throws {
-    guard let hint = try dataset.hint() else { return }
+  private func check(
+    hint: [UInt8]?, _ digests: [UInt64: String], last: UInt64?
+  ) throws {
+    guard let hint else { return }
     let parts = String(decoding: hint, as: UTF8.self).split(separator: " ")
     let number = parts.first.flatMap { UInt64($0) }
     // Of a snapshot that was removed since, nothing can be said.
-    if let number, digests[number] == nil, number < last ?? 0, parts.count == 2 { return }
+    if let number, (1..<(last ?? 1)).contains(number), digests[number] == nil, parts.count == 2,
+      !digests.values.contains(where: { parts[1] == "\($0)\n" })
+    {
+      return
+    }
     guard let number, let digest = digests[number], hint == Array("\(number) \(digest)\n".utf8)
     else {
       throw FormatError(dataset.file(Layout.head), "it does not name a snapshot of this dataset")
@@ -130,13 +139,10 @@ public struct Verifier {
 
   // MARK: Files
 
-  private func checkSize(_ file: FileEntry) {
-    finding {
-      let path = dataset.file(file.path)
-      guard try InputFile(path).size() == file.bytes else {
-        throw FormatError(path, "its size is not \(file.bytes) bytes, as recorded")
-      }
-    }
+  /// Looks at the head of a subject table; if `isFull`, at all rows.
+  private func checkTable(_ subjects: SubjectsEntry, isFull: Bool) throws {
+    let table = try SubjectTableReader(dataset.file(subjects.file.path), rows: subjects.rows)
+    while isFull, try table.next() != nil {}
   }
 
   private func checkDigests(_ files: [FileEntry]) throws {

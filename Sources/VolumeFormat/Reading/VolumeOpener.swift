@@ -22,11 +22,8 @@ final class VolumeOpener {
     if let openPack, openPack.path == path {
       pack = openPack.file
     } else {
-      pack = try InputFile(path)
+      pack = try InputFile.recorded(path, bytes: entry.bytes)
       try FileHeader.check(pack, FileHeader.pack, stage: stage.stage, number: record.pack)
-      guard try pack.size() == entry.bytes else {
-        throw FormatError(path, "its size is not \(entry.bytes) bytes, as recorded")
-      }
       openPack = (path, pack)
     }
     let header = try record.header(in: dataset.file(stage.catalog.path))

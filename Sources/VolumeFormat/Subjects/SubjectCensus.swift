@@ -30,7 +30,7 @@ public struct SubjectCensus {
     }
     var found: Set<CatalogKey> = []
     var last: String?
-    let table = try SubjectTableReader(subjects.file, of: dataset)
+    let table = try SubjectTableReader(subjects, of: dataset)
     while let row = try table.next() {
       guard let subject = row[0], subject != last else { continue }
       last = subject
@@ -96,7 +96,7 @@ public struct SubjectList {
     self.counts = counts
     order = counts.keys.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
     table = try snapshot.manifest.subjects.map {
-      try SubjectTableReader($0.file, of: snapshot.dataset)
+      try SubjectTableReader($0, of: snapshot.dataset)
     }
     columns = table?.columns ?? []
   }

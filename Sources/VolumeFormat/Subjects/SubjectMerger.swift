@@ -22,7 +22,7 @@ final class SubjectMerger {
     for table in tables {
       guard !table.replace, let before = entry else {
         // It is read whole once, so that what is committed is known to be whole.
-        let reader = try SubjectTableReader(table.file, of: dataset)
+        let reader = try SubjectTableReader(table, of: dataset)
         while try reader.next() != nil {}
         entry = SubjectsEntry(file: table.file, rows: table.rows, stages: [])
         continue
@@ -30,8 +30,8 @@ final class SubjectMerger {
       let path = Layout.subjects(randomIdentifier())
       intermediate.append(path)
       let merge = SubjectMerge(
-        try SubjectTableReader(before.file, of: dataset),
-        try SubjectTableReader(table.file, of: dataset))
+        try SubjectTableReader(before, of: dataset),
+        try SubjectTableReader(table, of: dataset))
       let (seal, rows) = try merge.write(to: dataset.file(path))
       entry = SubjectsEntry(
         file: FileEntry(path: path, bytes: seal.bytes, sha256: seal.sha256), rows: rows, stages: [])

@@ -22,29 +22,42 @@ struct SubjectTableHeader: Codable {
 /// Reads the rows of a subject table in order: by the bytes of their subject.
 public final class SubjectTableReader {
   /// The columns; the first is that of the subject.
-  public let columns: [SubjectColumn]
+  public private(set) var columns: [SubjectColumn] = []
   private let path: String
   private var lines: LineList
-  private var line = 1
+  private let rows: UInt64
+  private var line: UInt64 = 1
   private var last: [UInt8] = []
 
   /// Opens the table that a snapshot names, after comparing its digest.
   ///
   /// - Throws: `FormatError` if it is not what was recorded, or no table; `IOFailure`.
-  public convenience init(_ entry: FileEntry, of dataset: Dataset) throws {
-    let path = dataset.file(entry.path)
-    let seal = try FileSeal(of: path)
-    guard seal.bytes == entry.bytes, seal.sha256 == entry.sha256 else {
-      throw FormatError(path, "it does not match the size or SHA-256 that was recorded")
-    }
-    try self.init(path)
+  public convenience init(_ entry: SubjectsEntry, of dataset: Dataset) throws {
+    try self.init(entry.file, rows: entry.rows, of: dataset)
   }
 
-  init(_ path: String) throws {
+  /// Opens the table that was staged; else as above.
+  convenience init(_ stage: SubjectStage, of dataset: Dataset) throws {
+    try self.init(stage.file, rows: stage.rows, of: dataset)
+  }
+
+  private convenience init(_ file: FileEntry, rows: UInt64, of dataset: Dataset) throws {
+    let path = dataset.file(file.path)
+    let seal = try FileSeal(of: path)
+    guard seal.bytes == file.bytes, seal.sha256 == file.sha256 else {
+      throw FormatError(path, "it does not match the size or SHA-256 that was recorded")
+    }
+    try self.init(path, rows: rows)
+  }
+
+  /// Opens a table of so many rows, whose digest is not looked at.
+  init(_ path: String, rows: UInt64) throws {
     self.path = path
+    self.rows = rows
     lines = LineList(
-      try InputFile(path), nulSeparated: false, maximum: SubjectTableHeader.maximumLine)
-    guard let first = try lines.next() else { throw FormatError(path, "it is empty") }
+      try InputFile.regular(path).file, nulSeparated: false,
+      maximum: SubjectTableHeader.maximumLine)
+    guard let first = try nextLine() else { throw FormatError(path, "it is empty") }
     let header = try JSON.decode(SubjectTableHeader.self, from: first, in: path)
     guard header.format == SubjectTableHeader.format else {
       throw FormatError(path, "its 'format' is not \(SubjectTableHeader.format)")
@@ -62,7 +75,12 @@ public final class SubjectTableReader {
 
   /// The next row, a value or nil a column; nil at the end.
   public func next() throws -> [String?]? {
-    guard let bytes = try lines.next() else { return nil }
+    guard let bytes = try nextLine() else {
+      guard line - 1 == rows else {
+        throw FormatError(path, "it has \(line - 1) rows, and not \(rows), as recorded")
+      }
+      return nil
+    }
     line += 1
     let row = try JSON.decode([String?].self, from: bytes, in: path)
     guard row.count == columns.count, let subject = row[0].map({ Array($0.utf8) }),
@@ -71,6 +89,14 @@ public final class SubjectTableReader {
     else { throw FormatError(path, "line \(line) is not a row that can follow the one before") }
     last = subject
     return row
+  }
+
+  private func nextLine() throws -> [UInt8]? {
+    do {
+      return try lines.next()
+    } catch is LineList.TooLong {
+      throw FormatError(path, "line \(line) is over 1 MiB long")
+    }
   }
 }
 

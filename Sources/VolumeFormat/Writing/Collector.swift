@@ -52,6 +52,12 @@ public struct Collector {
   public func run(_ report: (Removal) throws -> Void) throws {
     // In this order; see vol-dataset(5) for why.
     let expired = try expiredSnapshots()
+    if !expired.isEmpty {
+      // Before anything goes: what stays must be readable.
+      for number in try dataset.snapshotNumbers() where !expired.contains(number) {
+        _ = try dataset.manifest(number)
+      }
+    }
     for number in expired { try remove(Layout.manifest(number), report) }
     if !isDry, !expired.isEmpty { try Publishing.syncDirectory(dataset.file(Layout.manifests)) }
     let files = try list()

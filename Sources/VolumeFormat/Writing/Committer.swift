@@ -145,10 +145,7 @@ public struct Committer {
     }
     for (number, stage) in stages.enumerated() {
       for pack in stage.packs {
-        guard try InputFile(dataset.file(pack.path)).size() == pack.bytes else {
-          throw FormatError(
-            dataset.file(pack.path), "its size is not \(pack.bytes) bytes, as its stage recorded")
-        }
+        _ = try InputFile.recorded(dataset.file(pack.path), bytes: pack.bytes)
       }
       let catalog = try dataset.catalog(stage)
       // Files never change: who lost a race need not read them whole again.
