@@ -61,9 +61,10 @@ public struct KeyValue: ExpressibleByArgument, Sendable {
 
   /// Reads `KEY=VALUE`; nil if the key is empty.
   public init?(argument: String) {
-    guard let sign = argument.firstIndex(of: "="), sign != argument.startIndex else { return nil }
+    guard let sign = argument.utf8.firstIndex(of: UInt8(ascii: "=")), sign != argument.startIndex
+    else { return nil }
     key = String(argument[..<sign])
-    value = String(argument[argument.index(after: sign)...])
+    value = String(Substring(argument.utf8[sign...].dropFirst()))
   }
 }
 

@@ -48,9 +48,9 @@ struct TablePrinter {
           $0 == "\n" || $0 == "\r" || separator.unicodeScalars.contains($0)
         }
       guard mustQuote else { return field }
-      return "\""
-        + field.split(separator: "\"", omittingEmptySubsequences: false)
-        .joined(separator: "\"\"") + "\""
+      // Scalars, since a quote and a mark behind it are one character.
+      let doubled = field.unicodeScalars.flatMap { $0 == "\"" ? [$0, $0] : [$0] }
+      return "\"\(String(String.UnicodeScalarView(doubled)))\""
     }.joined(separator: separator)
   }
 }

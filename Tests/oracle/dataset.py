@@ -368,10 +368,11 @@ def staged_tables(root):
         if path.name[0] != ".":
             record = read_json(path, "volpipe-subjects-stage")
             need(f"{record['stage']}-subjects.json" == path.name, f"{path.name}: of another table")
-            need(record["path"] == f"subjects/{record['stage']}.subjects", f"{path.name}: path")
+            table = record["table"]
+            need(table["path"] == f"subjects/{record['stage']}.subjects", f"{path.name}: path")
             need(isinstance(record["replace"], bool), f"{path.name}: replace")
             need(TIME.fullmatch(record["created"]), f"time {record['created']!r}")
-            result[record["stage"]] = read_subjects(root, record)
+            result[record["stage"]] = read_subjects(root, {**table, "rows": record["rows"]})
     return result
 
 

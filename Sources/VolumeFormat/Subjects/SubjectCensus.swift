@@ -48,9 +48,9 @@ public struct SubjectCensus {
   /// What does not match, for a message; nil if all does.
   public var summary: String? {
     var parts: [String] = []
-    if volumesWithoutRow > 0 { parts.append("\(volumesWithoutRow) volumes without a subject row") }
+    if volumesWithoutRow > 0 { parts.append("volumes without a subject row: \(volumesWithoutRow)") }
     if subjectsWithoutVolume > 0 {
-      parts.append("\(subjectsWithoutVolume) subjects without volumes")
+      parts.append("subjects without volumes: \(subjectsWithoutVolume)")
     }
     return parts.isEmpty ? nil : parts.joined(separator: ", ")
   }

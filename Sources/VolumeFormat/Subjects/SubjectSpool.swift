@@ -4,6 +4,39 @@ internal import ByteIO
 ///
 /// They wait in a file that has no name; memory is 40 bytes a row.
 final class SubjectSpool {
+  /// A value that is there.
+  enum Cell: Codable {
+    /// Text of a table or a string.
+    case text(String)
+    /// A JSON value that is no string, as it was written.
+    case json(String)
+
+    /// The first letter says which it is.
+    init(from decoder: any Decoder) throws {
+      let text = try decoder.singleValueContainer().decode(String.self)
+      // By bytes: what follows the letter may be a mark that would combine with it.
+      let rest = String(Substring(text.utf8.dropFirst()))
+      self = text.utf8.first == UInt8(ascii: "j") ? .json(rest) : .text(rest)
+    }
+
+    func encode(to encoder: any Encoder) throws {
+      var container = encoder.singleValueContainer()
+      switch self {
+      case .text(let text): try container.encode("t" + text)
+      case .json(let text): try container.encode("j" + text)
+      }
+    }
+
+    /// What stands for it in a column of a kind.
+    func text(in kind: SubjectColumn.Kind) throws -> String {
+      switch self {
+      case .json(let text): text
+      case .text(let text):
+        kind == .json ? String(decoding: try JSON.encode(text), as: UTF8.self) : text
+      }
+    }
+  }
+
   private struct Entry {
     /// The first 16 bytes of the subject, zeros behind it.
     var high: UInt64
@@ -28,9 +61,9 @@ final class SubjectSpool {
   var count: Int { entries.count }
 
   /// Adds a row.
-  func append(_ subject: String, _ values: [JSONValue]) throws {
+  func append(_ subject: String, _ cells: [Cell?]) throws {
     let key = Array(subject.utf8)
-    let row = try JSON.encode(values)
+    let row = try JSON.encode(cells)
     var prefix = Array(key.prefix(16))
     prefix += [UInt8](repeating: 0, count: 16 - prefix.count)
     entries.append(
@@ -44,13 +77,13 @@ final class SubjectSpool {
   }
 
   /// Visits all rows, by the bytes of their subjects, those of one in the order in which they came.
-  func forEach(_ body: (String, [JSONValue]) throws -> Void) throws {
+  func forEach(_ body: (String, [Cell?]) throws -> Void) throws {
     try flush()
     try entries.sort { try isBefore($0, $1) }
     for entry in entries {
       let subject = String(decoding: try key(entry), as: UTF8.self)
       let row = try read(entry.offset + UInt64(entry.subject), Int(entry.length))
-      try body(subject, try JSON.decode([JSONValue].self, from: row, in: file.path))
+      try body(subject, try JSON.decode([Cell?].self, from: row, in: file.path))
     }
   }
 

@@ -80,13 +80,13 @@ public final class SubjectStager {
         }
         return text
       }
-      let values = places.enumerated().map { column, place in
+      let cells = places.enumerated().map { column, place in
         let text = texts[place]
-        if text.isEmpty || text == "n/a" { return JSONValue.null }
+        if text.isEmpty || text == "n/a" { return SubjectSpool.Cell?.none }
         note(SubjectColumn.kind(of: text), column)
-        return .string(text)
+        return .text(text)
       }
-      try append(texts[key], values, reader.path, line.number)
+      try append(texts[key], cells, reader.path, line.number)
     }
   }
 
@@ -99,18 +99,19 @@ public final class SubjectStager {
     while let line = try lines.next() {
       number += 1
       if line.allSatisfy({ $0 == 0x20 || $0 == 0x0D || $0 == 0x09 }) { continue }
-      var object: [String: JSONValue]
-      do {
-        object = try JSON.decode([String: JSONValue].self, from: line, in: path)
+      let object: ObjectLine
+      do throws(FormatError) {
+        object = try ObjectLine(line, in: path)
       } catch {
         throw FormatError(path, "line \(number): \(error.reason)")
       }
-      let keys = (key.map { [$0] } ?? Self.keys).filter { object[$0] != nil }
-      guard let key = keys.first, case .string(let subject) = object.removeValue(forKey: key) else {
+      let keys = (key.map { [$0] } ?? Self.keys).filter { object.values[$0] != nil }
+      guard let key = keys.first, case .string(let subject)? = object.values[key] else {
         throw FormatError(path, "line \(number) has no subject as text")
       }
-      var values = [JSONValue](repeating: .null, count: names.count)
-      for (name, value) in object.sorted(by: { $0.key < $1.key }) {
+      var cells = [SubjectSpool.Cell?](repeating: nil, count: names.count)
+      for member in object.members where member.key != key {
+        let name = member.key
         if places[name] == nil {
           guard name != SubjectColumn.subject, !name.isEmpty else {
             throw FormatError(path, "line \(number) has a key that no column can have")
@@ -118,21 +119,33 @@ public final class SubjectStager {
           places[name] = names.count
           names.append(name)
           kinds.append(nil)
-          values.append(.null)
+          cells.append(nil)
         }
-        guard let column = places[name] else { continue }
-        switch value {
-        case .null: continue
-        case .string(let text):
-          if text.isEmpty || text == "n/a" { continue }
-          note(.text, column)
-        case .boolean: note(.boolean, column)
-        case .integer, .unsigned, .number: note(.number, column)
-        case .array, .object: note(.json, column)
+        guard let column = places[name], let value = object.values[name] else { continue }
+        if let (cell, kind) = try Self.cell(value, member.value) {
+          note(kind, column)
+          cells[column] = cell
         }
-        values[column] = value
       }
-      try append(subject, values, path, number)
+      try append(subject, cells, path, number)
+    }
+  }
+
+  /// The cell for a value, which stands in its line as `text`, and its kind; nil for no value.
+  private static func cell(
+    _ value: JSONValue, _ text: ArraySlice<UInt8>
+  ) throws -> (SubjectSpool.Cell, SubjectColumn.Kind)? {
+    switch value {
+    case .null: return nil
+    case .string(let text):
+      return text.isEmpty || text == "n/a" ? nil : (.text(text), .text)
+    case .boolean, .integer, .unsigned, .number:
+      // As it was written, since a double may not hold it.
+      let text = String(decoding: text, as: UTF8.self)
+      let kind = SubjectColumn.kind(of: text)
+      return (kind == .text ? .text(text) : .json(text), kind)
+    case .array, .object:
+      return (.json(String(decoding: try JSON.encode(value), as: UTF8.self)), .json)
     }
   }
 
@@ -148,10 +161,10 @@ public final class SubjectStager {
     let path = Layout.subjects(stage)
     do {
       let writer = try SubjectTableWriter(creating: dataset.file(path), columns: columns)
-      try spool.forEach { subject, values in
+      try spool.forEach { subject, cells in
         var row: [String?] = [subject]
-        for (column, value) in zip(columns.dropFirst(), values) {
-          row.append(try Self.text(of: value, column.type))
+        for (column, cell) in zip(columns.dropFirst(), cells) {
+          row.append(try cell?.text(in: column.type))
         }
         row += [String?](repeating: nil, count: columns.count - row.count)
         try writer.append(row)
@@ -180,21 +193,15 @@ public final class SubjectStager {
   }
 
   private func append(
-    _ subject: String, _ values: [JSONValue], _ path: String, _ number: Int
+    _ subject: String, _ cells: [SubjectSpool.Cell?], _ path: String, _ number: Int
   ) throws {
     if let defect = subject == "n/a" ? "it is n/a" : Names.defect(ofID: subject) {
       throw FormatError(path, "line \(number) has a subject that cannot be one: \(defect)")
     }
-    try spool.append(subject, values)
+    try spool.append(subject, cells)
   }
 
   private func note(_ kind: SubjectColumn.Kind, _ column: Int) {
     kinds[column] = kinds[column]?.joined(kind) ?? kind
-  }
-
-  private static func text(of value: JSONValue, _ kind: SubjectColumn.Kind) throws -> String? {
-    if case .null = value { return nil }
-    if case .string(let text) = value, kind != .json { return text }
-    return String(decoding: try JSON.encode(value), as: UTF8.self)
   }
 }
