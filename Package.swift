@@ -45,6 +45,8 @@ let package = Package(
       dependencies: ["ByteIO", "VolumeFormat", "CISAL", "CZlib", "CZstd", system],
       swiftSettings: strict),
     .target(
+      name: "NumPy", dependencies: ["ByteIO", "VolumeFormat"], swiftSettings: strict),
+    .target(
       name: "ToolSupport",
       dependencies: ["ByteIO", "VolumeFormat", "NIfTI", argumentParser, system],
       swiftSettings: strict),
@@ -52,7 +54,7 @@ let package = Package(
     tool("vol-write"),
     tool("vol-commit"),
     tool("vol-ls"),
-    tool("vol-cat"),
+    tool("vol-cat", ["NIfTI", "NumPy"]),
     tool("vol-verify"),
     tool("vol-rm"),
     tool("vol-gc"),

@@ -97,15 +97,6 @@ public final class OutputFile: @unchecked Sendable {
     self.descriptor = FileDescriptor(rawValue: descriptor)
   }
 
-  /// A file of which nothing is kept, for one who wants the checks on the way only.
-  public static func discarding() throws(IOFailure) -> OutputFile {
-    let path = "/dev/null"
-    let descriptor = try retrying(.open, "open", path) {
-      try FileDescriptor.open(FilePath(path), .writeOnly, options: .closeOnExec)
-    }
-    return OutputFile(borrowing: descriptor.rawValue, name: path)
-  }
-
   deinit {
     if isOpen, descriptor.rawValue > 2 { try? descriptor.close() }
   }

@@ -106,6 +106,11 @@ extension ChunkShape: ExpressibleByArgument {
   public init?(argument: String) { self.init(argument) }
 }
 
+extension Region: ExpressibleByArgument {
+  /// Reads a region.
+  public init?(argument: String) { self.init(argument) }
+}
+
 /// A dataset and perhaps one of its snapshots, from `DATASET[@N]`.
 public struct DatasetArgument: ExpressibleByArgument, Sendable {
   /// The dataset's directory.

@@ -3,6 +3,9 @@
 /// Axes are in the order of the volume's shape, X first. A voxel is `voxelBytes` bytes, its
 /// channels included. A *slab* is a run of consecutive voxels of the volume that holds whole
 /// chunks: all of the lower axes, and along `slabAxis` a whole number of chunks.
+///
+/// A *window* is a part of a volume that is read as if it were a volume: its grid is that of the
+/// volume's chunks which it touches, and its first chunks may begin before it.
 public struct ChunkGrid: Sendable {
   /// The longest chunk, in bytes decoded.
   public static let maximumChunkBytes = 128 << 20
@@ -21,11 +24,27 @@ public struct ChunkGrid: Sendable {
   public let counts: [Int]
   /// The axis along which slabs are cut.
   public let slabAxis: Int
-  /// Voxels of a slab along `slabAxis`, but for the last.
+  /// Voxels of a slab along `slabAxis` in whole chunks: the first and the last may have fewer.
   public let slabThickness: Int
 
   /// Voxels along the axes below each axis.
   let strides: [Int]
+  /// Voxels of the first chunk that lie before the window, along each axis; 0 for a whole volume.
+  let phase: [Int]
+  /// Where the window's first chunk is among those of the volume, along each axis.
+  private let origin: [Int]
+  /// Chunks of the volume along each axis.
+  private let wholeCounts: [Int]
+
+  /// How slabs are cut.
+  private enum Cut {
+    /// Of a size that is good to pass on.
+    case ordinary
+    /// One layer of chunks along an axis.
+    case layers(Int)
+    /// All is one slab.
+    case none
+  }
 
   /// Makes the grid; nil where a chunk is too long or there are too many.
   ///
@@ -34,16 +53,66 @@ public struct ChunkGrid: Sendable {
   ///   - chunk: as many extents, each from 1 to that of `shape`.
   ///   - voxelBytes: bytes a voxel, all channels.
   public init?(shape: [Int], chunk: [Int], voxelBytes: Int) {
-    self.init(shape: shape, chunk: chunk, voxelBytes: voxelBytes, slabAxis: nil)
+    self.init(
+      shape: shape, chunk: chunk, voxelBytes: voxelBytes, start: shape.map { _ in 0 }, whole: shape,
+      .ordinary)
   }
 
-  /// As above; with slabs of one layer of chunks along `slabAxis` if it is given.
-  init?(shape: [Int], chunk: [Int], voxelBytes: Int, slabAxis: Int?) {
+  /// As above; with slabs of one layer of chunks along `slabAxis`, and `phase` voxels of the first
+  /// chunk before the shape, along each axis.
+  init?(shape: [Int], chunk: [Int], voxelBytes: Int, slabAxis: Int, phase: [Int]) {
+    self.init(
+      shape: shape, chunk: chunk, voxelBytes: voxelBytes, start: phase,
+      whole: zip(shape, phase).map(+), .layers(slabAxis))
+  }
+
+  /// A window of this volume's voxels.
+  ///
+  /// - Parameters:
+  ///   - ranges: along each axis, not empty and within the shape.
+  ///   - inOneSlab: whether it is one slab, whatever its size.
+  /// - Returns: its grid, whose chunks are those of the volume that it touches.
+  func window(_ ranges: [Range<Int>], inOneSlab: Bool) -> ChunkGrid {
+    precondition(
+      ranges.count == shape.count
+        && zip(ranges, shape).allSatisfy {
+          !$0.isEmpty && $0.lowerBound >= 0 && $0.upperBound <= $1
+        }
+    )
+    let grid = ChunkGrid(
+      shape: ranges.map(\.count), chunk: chunk, voxelBytes: voxelBytes,
+      start: ranges.map(\.lowerBound), whole: shape, inOneSlab ? .none : .ordinary)
+    guard let grid else { preconditionFailure("a window has no more chunks than its volume") }
+    return grid
+  }
+
+  /// The number in the volume of chunk `number` of this grid.
+  func chunkInVolume(_ number: Int) -> Int {
+    if counts == wholeCounts { return number }
+    var rest = number
+    var result = 0
+    var stride = 1
+    for axis in counts.indices {
+      result += (origin[axis] + rest % counts[axis]) * stride
+      rest /= counts[axis]
+      stride *= wholeCounts[axis]
+    }
+    return result
+  }
+
+  private init?(
+    shape: [Int], chunk: [Int], voxelBytes: Int, start: [Int], whole: [Int], _ cut: Cut
+  ) {
     precondition(shape.count == chunk.count && !shape.isEmpty)
     self.shape = shape
     self.chunk = chunk
     self.voxelBytes = voxelBytes
-    counts = zip(shape, chunk).map { ($0 + $1 - 1) / $1 }
+    phase = zip(start, chunk).map { $0 % $1 }
+    origin = zip(start, chunk).map { $0 / $1 }
+    // What the first chunks hold before the window counts, too.
+    let span = zip(phase, shape).map(+)
+    counts = zip(span, chunk).map { ($0 + $1 - 1) / $1 }
+    wholeCounts = zip(whole, chunk).map { ($0 + $1 - 1) / $1 }
     var chunkBytes = voxelBytes
     for extent in chunk {
       let (product, overflow) = chunkBytes.multipliedReportingOverflow(by: extent)
@@ -60,20 +129,31 @@ public struct ChunkGrid: Sendable {
     for extent in shape.dropLast() { strides.append(strides[strides.count - 1] * extent) }
     self.strides = strides
 
-    var axis = slabAxis ?? chunk.lastIndex { $0 > 1 } ?? 0
-    var thickness = chunk[axis]
-    while slabAxis == nil, strides[axis] * thickness * voxelBytes * 2 <= Self.slabTarget {
-      if thickness < shape[axis] {
-        thickness = min(shape[axis], thickness * 2)
-      } else if axis + 1 < shape.count {
-        axis += 1
-        thickness = 1
-      } else {
-        break
+    // All along each axis, in whole chunks.
+    let most = zip(counts, chunk).map(*)
+    switch cut {
+    case .layers(let axis):
+      slabAxis = axis
+      slabThickness = chunk[axis]
+    case .none:
+      slabAxis = shape.count - 1
+      slabThickness = most[shape.count - 1]
+    case .ordinary:
+      var axis = chunk.lastIndex { $0 > 1 } ?? 0
+      var thickness = chunk[axis]
+      while strides[axis] * thickness * voxelBytes * 2 <= Self.slabTarget {
+        if thickness < most[axis] {
+          thickness = min(most[axis], thickness * 2)
+        } else if axis + 1 < shape.count {
+          axis += 1
+          thickness = chunk[axis]
+        } else {
+          break
+        }
       }
+      slabAxis = axis
+      slabThickness = thickness
     }
-    self.slabAxis = axis
-    slabThickness = thickness
   }
 
   /// Bytes of a chunk when decoded.
@@ -83,24 +163,31 @@ public struct ChunkGrid: Sendable {
   public var chunkCount: Int { counts.reduce(1, *) }
 
   /// Bytes of the largest slab.
-  public var maximumSlabBytes: Int { strides[slabAxis] * slabThickness * voxelBytes }
+  public var maximumSlabBytes: Int {
+    strides[slabAxis] * min(slabThickness, shape[slabAxis]) * voxelBytes
+  }
 
   /// Number of slabs.
   public var slabCount: Int { slabsAlongAxis * shape[(slabAxis + 1)...].reduce(1, *) }
 
-  private var slabsAlongAxis: Int { (shape[slabAxis] + slabThickness - 1) / slabThickness }
+  private var slabsAlongAxis: Int {
+    (phase[slabAxis] + shape[slabAxis] + slabThickness - 1) / slabThickness
+  }
 
   /// The slab `number`, counted in the order of the voxels.
   public func slab(_ number: Int) -> SlabRegion {
     let along = number % slabsAlongAxis
     let above = number / slabsAlongAxis
-    let start = along * slabThickness
-    let thickness = min(slabThickness, shape[slabAxis] - start)
-    let layers = (thickness + chunk[slabAxis] - 1) / chunk[slabAxis]
+    // In voxels from the beginning of the first chunk.
+    let begin = max(phase[slabAxis], along * slabThickness)
+    let end = min(phase[slabAxis] + shape[slabAxis], (along + 1) * slabThickness)
+    let firstLayer = along * slabThickness / chunk[slabAxis]
+    let layers = (end + chunk[slabAxis] - 1) / chunk[slabAxis] - firstLayer
     let layerChunks = counts[..<slabAxis].reduce(1, *)
-    let firstChunk = (above * counts[slabAxis] + start / chunk[slabAxis]) * layerChunks
+    let firstChunk = (above * counts[slabAxis] + firstLayer) * layerChunks
+    let thickness = end - begin
     return SlabRegion(
-      thickness: thickness,
+      thickness: thickness, phase: begin - along * slabThickness,
       bytes: strides[slabAxis] * thickness * voxelBytes,
       chunks: firstChunk..<firstChunk + layers * layerChunks)
   }
@@ -110,21 +197,37 @@ public struct ChunkGrid: Sendable {
   /// - Parameters:
   ///   - index: the chunk's place in the slab, from 0, X fastest.
   ///   - thickness: the slab's, in voxels along `slabAxis`.
+  ///   - phase: voxels of its first chunk before the slab, along `slabAxis`.
   /// - Returns: a walk that stands at the first run.
-  func runs(ofChunk index: Int, slabThickness thickness: Int) -> ChunkRuns {
-    ChunkRuns(self, index, thickness)
+  func runs(ofChunk index: Int, thickness: Int, phase: Int) -> ChunkRuns {
+    ChunkRuns(self, places(ofChunk: index, thickness: thickness, phase: phase))
   }
 
-  /// Whether chunk `index` of a slab reaches past an edge of the volume.
-  func isPartial(chunk index: Int, slabThickness thickness: Int) -> Bool {
+  /// Whether chunk `index` of a slab reaches past an edge of it.
+  func isPartial(chunk index: Int, thickness: Int, phase: Int) -> Bool {
+    places(ofChunk: index, thickness: thickness, phase: phase)
+      .enumerated().contains { $0.element.count < chunk[$0.offset] }
+  }
+
+  /// What a chunk and its slab have in common along one axis, in voxels.
+  fileprivate struct Place {
+    var inChunk: Int
+    var inSlab: Int
+    var count: Int
+  }
+
+  private func places(ofChunk index: Int, thickness: Int, phase slabPhase: Int) -> [Place] {
     var rest = index
-    for axis in 0...slabAxis {
+    return (0...slabAxis).map { axis in
       let extent = axis == slabAxis ? thickness : shape[axis]
-      let count = (extent + chunk[axis] - 1) / chunk[axis]
-      if rest % count * chunk[axis] + chunk[axis] > extent { return true }
+      let phase = axis == slabAxis ? slabPhase : self.phase[axis]
+      let count = (phase + extent + chunk[axis] - 1) / chunk[axis]
+      let begin = rest % count * chunk[axis] - phase
       rest /= count
+      let first = max(0, begin)
+      return Place(
+        inChunk: first - begin, inSlab: first, count: min(extent, begin + chunk[axis]) - first)
     }
-    return false
   }
 }
 
@@ -132,9 +235,11 @@ public struct ChunkGrid: Sendable {
 public struct SlabRegion: Sendable {
   /// Voxels along the slab axis.
   public let thickness: Int
+  /// Voxels of its first chunk before it, along the slab axis.
+  let phase: Int
   /// Bytes of its voxels.
   public let bytes: Int
-  /// The numbers of its chunks in the volume, X fastest.
+  /// The numbers of its chunks in the grid, X fastest.
   public let chunks: Range<Int>
 }
 
@@ -150,24 +255,20 @@ struct ChunkRuns {
   // step means in bytes.
   private var steps: [(extent: Int, position: Int, chunkStride: Int, slabStride: Int)] = []
 
-  fileprivate init(_ grid: ChunkGrid, _ index: Int, _ thickness: Int) {
-    var rest = index
-    var inside: [Int] = []
-    for axis in 0...grid.slabAxis {
-      let extent = axis == grid.slabAxis ? thickness : grid.shape[axis]
-      let count = (extent + grid.chunk[axis] - 1) / grid.chunk[axis]
-      let begin = rest % count * grid.chunk[axis]
-      rest /= count
-      inside.append(min(grid.chunk[axis], extent - begin))
-      inSlab += begin * grid.strides[axis] * grid.voxelBytes
+  fileprivate init(_ grid: ChunkGrid, _ places: [ChunkGrid.Place]) {
+    var chunkStride = grid.voxelBytes
+    for (axis, place) in places.enumerated() {
+      inChunk += place.inChunk * chunkStride
+      inSlab += place.inSlab * grid.strides[axis] * grid.voxelBytes
+      chunkStride *= grid.chunk[axis]
     }
     // Leading axes that the chunk spans whole make one longer run.
     var first = 0
-    var run = inside[0]
-    var chunkStride = grid.chunk[0]
-    while first < grid.slabAxis, grid.chunk[first] == grid.shape[first] {
+    var run = places[0].count
+    chunkStride = grid.chunk[0]
+    while first < grid.slabAxis, grid.chunk[first] == grid.shape[first], grid.phase[first] == 0 {
       first += 1
-      run *= inside[first]
+      run *= places[first].count
       chunkStride *= grid.chunk[first]
     }
     count = run * grid.voxelBytes
@@ -175,7 +276,7 @@ struct ChunkRuns {
     while axis <= grid.slabAxis {
       steps.append(
         (
-          extent: inside[axis], position: 0, chunkStride: chunkStride * grid.voxelBytes,
+          extent: places[axis].count, position: 0, chunkStride: chunkStride * grid.voxelBytes,
           slabStride: grid.strides[axis] * grid.voxelBytes
         ))
       chunkStride *= grid.chunk[axis]

@@ -50,7 +50,7 @@ final class Slab: @unchecked Sendable {
       let layer = grid.strides[axis] * grid.voxelBytes
       bandAxis = axis
       bandThickness = min(grid.chunk[axis], max(1, maximumBytes / layer))
-      var count = Self.bandsAlong(axis, grid, region, bandThickness)
+      var count = Self.bandsAlong(axis, grid, region, bandThickness).count
       for higher in axis + 1..<max(axis + 1, grid.slabAxis + 1) {
         count *= higher == grid.slabAxis ? region.thickness : grid.shape[higher]
       }
@@ -82,7 +82,8 @@ final class Slab: @unchecked Sendable {
     let buffer = ScratchBuffer()
     let bytes = buffer.bytes(pieces.bytes)
     for column in 0..<pieces.columns.chunkCount {
-      pieces.columns.gather(column, of: memory, thickness: pieces.thickness, into: bytes)
+      pieces.columns.gather(
+        column, of: memory, thickness: pieces.thickness, phase: 0, into: bytes)
       try scratch.write(UnsafeRawBufferPointer(bytes), at: pieces.place(column))
     }
   }
@@ -96,7 +97,7 @@ final class Slab: @unchecked Sendable {
     for column in 0..<pieces.columns.chunkCount {
       try scratch.read(at: pieces.place(column), into: bytes)
       pieces.columns.scatter(
-        UnsafeRawBufferPointer(bytes), column, thickness: pieces.thickness, into: memory)
+        UnsafeRawBufferPointer(bytes), column, thickness: pieces.thickness, phase: 0, into: memory)
     }
   }
 
@@ -108,7 +109,8 @@ final class Slab: @unchecked Sendable {
       try scratch.read(at: UInt64(index) * UInt64(grid.chunkBytes), into: target)
       return
     }
-    grid.gather(index, of: memory, thickness: region.thickness, into: target)
+    grid.gather(
+      index, of: memory, thickness: region.thickness, phase: region.phase, into: target)
   }
 
   /// Takes chunk `index` of the slab from `source`.
@@ -117,38 +119,53 @@ final class Slab: @unchecked Sendable {
       try scratch.write(source, at: UInt64(index) * UInt64(grid.chunkBytes))
       return
     }
-    grid.scatter(source, index, thickness: region.thickness, into: memory)
+    grid.scatter(source, index, thickness: region.thickness, phase: region.phase, into: memory)
   }
 
   // MARK: Bands
 
+  // Bands are counted in cells: each chunk along the band axis is cut into so many of
+  // `bandThickness`, of which the last may be thinner. Places are counted in voxels from the
+  // beginning of the first chunk.
+
+  private static func cell(of place: Int, chunk: Int, _ thickness: Int) -> Int {
+    place / chunk * ((chunk + thickness - 1) / thickness) + place % chunk / thickness
+  }
+
+  /// The cells that a slab touches along an axis.
   private static func bandsAlong(
     _ axis: Int, _ grid: ChunkGrid, _ region: SlabRegion, _ thickness: Int
-  ) -> Int {
-    let extent = axis == grid.slabAxis ? region.thickness : grid.shape[axis]
-    let chunk = grid.chunk[axis]
-    let perChunk = (chunk + thickness - 1) / thickness
-    let rest = extent % chunk
-    return extent / chunk * perChunk + (rest + thickness - 1) / thickness
+  ) -> Range<Int> {
+    let (begin, end) = span(axis, grid, region)
+    return cell(of: begin, chunk: grid.chunk[axis], thickness)..<cell(
+      of: end - 1, chunk: grid.chunk[axis], thickness) + 1
+  }
+
+  /// Where the slab begins and ends along an axis.
+  private static func span(_ axis: Int, _ grid: ChunkGrid, _ region: SlabRegion) -> (Int, Int) {
+    axis == grid.slabAxis
+      ? (region.phase, region.phase + region.thickness)
+      : (grid.phase[axis], grid.phase[axis] + grid.shape[axis])
   }
 
   /// Where a band begins along each axis from the band axis to the slab axis, and its thickness.
-  private func bandStart(_ number: Int) -> (positions: [Int], thickness: Int) {
-    let along = Self.bandsAlong(bandAxis, grid, region, bandThickness)
+  private func bandStart(_ number: Int) -> (places: [Int], thickness: Int) {
+    let cells = Self.bandsAlong(bandAxis, grid, region, bandThickness)
     let chunk = grid.chunk[bandAxis]
     let perChunk = (chunk + bandThickness - 1) / bandThickness
-    let index = number % along
-    let start = index / perChunk * chunk + index % perChunk * bandThickness
-    let extent = bandAxis == grid.slabAxis ? region.thickness : grid.shape[bandAxis]
-    let end = min(extent, min(start + bandThickness, (start / chunk + 1) * chunk))
-    var positions = [start]
-    var rest = number / along
+    let cell = cells.lowerBound + number % cells.count
+    let cellStart = cell / perChunk * chunk + cell % perChunk * bandThickness
+    let cellEnd = min(cellStart + bandThickness, (cell / perChunk + 1) * chunk)
+    let (begin, end) = Self.span(bandAxis, grid, region)
+    let start = max(begin, cellStart)
+    var places = [start]
+    var rest = number / cells.count
     for axis in bandAxis + 1..<max(bandAxis + 1, grid.slabAxis + 1) {
-      let extent = axis == grid.slabAxis ? region.thickness : grid.shape[axis]
-      positions.append(rest % extent)
-      rest /= extent
+      let (begin, end) = Self.span(axis, grid, region)
+      places.append(begin + rest % (end - begin))
+      rest /= end - begin
     }
-    return (positions, end - start)
+    return (places, min(end, cellEnd) - start)
   }
 
   private func bandBytes(_ number: Int) -> Int {
@@ -170,20 +187,20 @@ final class Slab: @unchecked Sendable {
   }
 
   private func pieces(ofBand number: Int) -> Pieces {
-    let (positions, thickness) = bandStart(number)
+    let (places, thickness) = bandStart(number)
     let lower = 0..<bandAxis
     guard
       let columns = ChunkGrid(
         shape: grid.shape[lower] + [thickness], chunk: grid.chunk[lower] + [thickness],
-        voxelBytes: grid.voxelBytes, slabAxis: bandAxis)
+        voxelBytes: grid.voxelBytes, slabAxis: bandAxis, phase: grid.phase[lower] + [0])
     else { preconditionFailure("a part of a chunk is no larger than the chunk") }
     var firstChunk = 0
     var inChunk = 0
     var chunkStride = grid.counts[lower].reduce(1, *)
     var voxelStride = grid.chunk[lower].reduce(1, *)
-    for (axis, position) in zip(bandAxis..., positions) {
-      firstChunk += position / grid.chunk[axis] * chunkStride
-      inChunk += position % grid.chunk[axis] * voxelStride
+    for (axis, place) in zip(bandAxis..., places) {
+      firstChunk += place / grid.chunk[axis] * chunkStride
+      inChunk += place % grid.chunk[axis] * voxelStride
       chunkStride *= grid.counts[axis]
       voxelStride *= grid.chunk[axis]
     }
@@ -196,13 +213,13 @@ final class Slab: @unchecked Sendable {
 extension ChunkGrid {
   /// Fills `target` with a chunk of the slab in `memory`; what lies outside of the slab is zero.
   fileprivate func gather(
-    _ index: Int, of memory: UnsafeMutableRawBufferPointer, thickness: Int,
+    _ index: Int, of memory: UnsafeMutableRawBufferPointer, thickness: Int, phase: Int,
     into target: UnsafeMutableRawBufferPointer
   ) {
-    if isPartial(chunk: index, slabThickness: thickness) {
+    if isPartial(chunk: index, thickness: thickness, phase: phase) {
       target.initializeMemory(as: UInt8.self, repeating: 0)
     }
-    var runs = runs(ofChunk: index, slabThickness: thickness)
+    var runs = runs(ofChunk: index, thickness: thickness, phase: phase)
     repeat {
       copy(target, runs.inChunk, UnsafeRawBufferPointer(memory), runs.inSlab, runs.count)
     } while runs.advance()
@@ -210,10 +227,10 @@ extension ChunkGrid {
 
   /// Copies a chunk to its place in the slab in `memory`.
   fileprivate func scatter(
-    _ source: UnsafeRawBufferPointer, _ index: Int, thickness: Int,
+    _ source: UnsafeRawBufferPointer, _ index: Int, thickness: Int, phase: Int,
     into memory: UnsafeMutableRawBufferPointer
   ) {
-    var runs = runs(ofChunk: index, slabThickness: thickness)
+    var runs = runs(ofChunk: index, thickness: thickness, phase: phase)
     repeat {
       copy(memory, runs.inSlab, source, runs.inChunk, runs.count)
     } while runs.advance()

@@ -45,6 +45,9 @@ final class StoredVolume: @unchecked Sendable {
     }
   }
 
+  /// About what it takes in memory.
+  var memoryBytes: Int { 4096 + 16 * grid.chunkCount }
+
   /// What to say if the voxels have another CRC-32 than was recorded.
   func mismatch() -> FormatError {
     FormatError(
@@ -79,21 +82,26 @@ final class StoredVolume: @unchecked Sendable {
   /// Decodes some chunks of a slab into it.
   func decode(_ range: Range<Int>, of slab: Slab, with worker: DecodeWorker) throws {
     let first = slab.region.chunks.lowerBound
-    let places = range.map { index[first + $0] }
-    let stored = places.compactMap { $0 }
-    let hull = (stored.map(\.lowerBound).min() ?? 0)..<(stored.map(\.upperBound).max() ?? 0)
-    // Chunks of a job mostly lie one after the other, and then one read fetches them all.
-    let together = hull.count <= 2 * stored.reduce(0) { $0 + $1.count }
-    let all = together ? try read(hull, into: worker.encoded) : .init(start: nil, count: 0)
-    let size = grid.chunkBytes
-    let chunk = worker.chunk.bytes(size)
-    for (local, place) in zip(range, places) {
+    let numbers = range.map { slab.grid.chunkInVolume(first + $0) }
+    let chunk = worker.chunk.bytes(grid.chunkBytes)
+    var fetched = UnsafeRawBufferPointer(start: nil, count: 0)
+    var hull: Range<UInt64> = 0..<0
+    for (local, number) in zip(range, numbers) {
+      let place = index[number]
       var encoded = UnsafeRawBufferPointer(start: nil, count: 0)
-      if let place, together {
+      if let place, !place.isEmpty {
+        if !(hull.lowerBound <= place.lowerBound && place.upperBound <= hull.upperBound) {
+          // Chunks that lie one behind the other are fetched by one read, and nothing between.
+          hull = place
+          for next in numbers[(local - range.lowerBound + 1)...] {
+            guard let more = index[next] else { continue }
+            guard more.lowerBound == hull.upperBound else { break }
+            hull = hull.lowerBound..<more.upperBound
+          }
+          fetched = try read(hull, into: worker.encoded)
+        }
         let start = Int(place.lowerBound - hull.lowerBound)
-        encoded = UnsafeRawBufferPointer(rebasing: all[start..<start + place.count])
-      } else if let place {
-        encoded = try read(place, into: worker.encoded)
+        encoded = UnsafeRawBufferPointer(rebasing: fetched[start..<start + place.count])
       }
       let defect =
         place != nil && encoded.isEmpty
@@ -103,7 +111,7 @@ final class StoredVolume: @unchecked Sendable {
       if let defect {
         throw FormatError(
           pack.path, at: record.shardOffset + (place?.lowerBound ?? 0), volume: record.obsID,
-          chunk: first + local, defect)
+          chunk: number, defect)
       }
       try slab.putChunk(local, from: UnsafeRawBufferPointer(chunk))
     }

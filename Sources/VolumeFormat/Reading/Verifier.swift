@@ -224,7 +224,7 @@ public struct Verifier {
     let report = self.report
     var options = self.options
     options.onDamage = { report(Finding($0)) }
-    let streamer = VolumeStreamer(snapshot, to: try OutputFile.discarding(), options: options)
+    let streamer = VolumeStreamer(snapshot, to: DiscardingSink(), options: options)
     let opener = VolumeOpener(dataset)
     var volumes: UInt64 = 0
     var found: [String: (sum: Sum, rawBytes: UInt64)] = [:]

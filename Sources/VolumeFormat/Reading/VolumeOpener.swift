@@ -1,11 +1,16 @@
 internal import ByteIO
 
-/// Opens stored volumes; keeps the pack of the last one open, since they mostly share one.
+/// Opens stored volumes; keeps the packs of the last ones open, since they mostly share them.
 final class VolumeOpener {
   private let dataset: Dataset
-  private var openPack: (path: String, file: InputFile)?
+  private let maximumOpen: Int
+  private var packs: [(path: String, file: InputFile)] = []
 
-  init(_ dataset: Dataset) { self.dataset = dataset }
+  /// Opens volumes of `dataset`; up to `maximumOpen` packs stay open.
+  init(_ dataset: Dataset, maximumOpen: Int = 1) {
+    self.dataset = dataset
+    self.maximumOpen = maximumOpen
+  }
 
   /// Opens a volume of `stage`: its record, its pack and its shard's index are checked.
   ///
@@ -19,12 +24,13 @@ final class VolumeOpener {
     let entry = stage.packs[record.pack]
     let path = dataset.file(entry.path)
     let pack: InputFile
-    if let openPack, openPack.path == path {
-      pack = openPack.file
+    if let known = packs.first(where: { $0.path == path }) {
+      pack = known.file
     } else {
       pack = try InputFile.recorded(path, bytes: entry.bytes)
       try FileHeader.check(pack, FileHeader.pack, stage: stage.stage, number: record.pack)
-      openPack = (path, pack)
+      if packs.count == maximumOpen { packs.removeFirst() }
+      packs.append((path, pack))
     }
     let header = try record.header(in: dataset.file(stage.catalog.path))
     return try StoredVolume(record, header: header, pack: pack, packBytes: entry.bytes)

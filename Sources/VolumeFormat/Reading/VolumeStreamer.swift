@@ -1,10 +1,10 @@
-public import ByteIO
+internal import ByteIO
 
-/// Turns volumes of a snapshot back into frames; decodes ahead with several threads.
+/// Reads volumes of a snapshot, whole or in part; decodes ahead with several threads.
 ///
-/// Every chunk's checksum and every volume's CRC-32 is verified. On damage the stream is left
-/// without its end frame, so that no consumer takes it for whole; or, for one who asks for it, the
-/// volume is dropped and the stream goes on.
+/// Every chunk's checksum and every whole volume's CRC-32 is verified. On damage the sink's end is
+/// left out, so that no consumer takes a stream for whole; or, for one who asks for it, the volume
+/// is dropped and the rest follows.
 public final class VolumeStreamer {
   /// How a stream is written.
   public struct Options: Sendable {
@@ -27,19 +27,20 @@ public final class VolumeStreamer {
   }
 
   private enum Step: Sendable {
-    case open(StoredVolume, VolumeHeader)
+    case open(VolumeHeader)
     case extra(StoredVolume, CatalogRecord.Extra)
     case chunks(StoredVolume, Slab, Range<Int>)
     case emit(Slab)
-    case close(StoredVolume)
+    /// With the volume if it was whole, and the bytes of its voxels.
+    case close(StoredVolume?, UInt64)
   }
 
   private enum Done: Sendable {
     case open(VolumeHeader)
-    case extra([UInt8])
+    case extra([UInt8], afterVoxels: Bool)
     case decoded
     case emit(Slab)
-    case close(StoredVolume)
+    case close(StoredVolume?, UInt64)
     case damaged(any Error)
   }
 
@@ -55,11 +56,11 @@ public final class VolumeStreamer {
   /// How many volumes were given up; after `end`.
   public var lost: UInt64 { skipped + output.dropped }
 
-  /// Streams volumes of `snapshot` to `file`.
-  public init(_ snapshot: Snapshot, to file: OutputFile, options: Options) {
+  /// Reads volumes of `snapshot` into `sink`.
+  public init(_ snapshot: Snapshot, to sink: any VolumeSink, options: Options) {
     volumes = VolumeOpener(snapshot.dataset)
     self.options = options
-    let output = Output(FrameWriter(file), options)
+    let output = Output(sink, options)
     self.output = output
     let goesOn = options.onDamage != nil
     pipeline = OrderedPipeline(
@@ -72,8 +73,12 @@ public final class VolumeStreamer {
       sink: { done in try output.take(done) })
   }
 
-  /// Adds a volume to the stream.
-  public func add(_ record: CatalogRecord, of stage: Stage) throws {
+  /// Adds a volume, or the part of it that `region` means.
+  ///
+  /// - Throws: `Region.Mismatch` if it has no such part; `FormatError`; `IOFailure`.
+  public func add(
+    _ record: CatalogRecord, of stage: Stage, region: Region = Region()
+  ) throws {
     let opened = Result { try volumes.open(record, of: stage) }
     if let onDamage = options.onDamage, case .failure(let error) = opened {
       onDamage(error)
@@ -81,14 +86,17 @@ public final class VolumeStreamer {
       return
     }
     let volume = try opened.get()
-    var header = volume.header
+    let ranges = try region.resolve(volume.header.shape)
+    let isWhole = ranges.map(\.count) == volume.header.shape
+    var header = isWhole ? volume.header : volume.header.window(ranges)
     header.obsID = record.obsID
     header.collection = stage.collection
-    try pipeline.submit(.open(volume, header))
-    try addExtras(of: volume, afterVoxels: false)
-    let step = max(1, Self.jobBytes / volume.grid.chunkBytes)
-    for number in 0..<volume.grid.slabCount {
-      let slab = try Slab(volume.grid, number, pool: pool, maximumBytes: options.slabLimit) {
+    try pipeline.submit(.open(header))
+    if isWhole { try addExtras(of: volume, afterVoxels: false) }
+    let grid = isWhole ? volume.grid : volume.grid.window(ranges, inOneSlab: false)
+    let step = max(1, Self.jobBytes / grid.chunkBytes)
+    for number in 0..<grid.slabCount {
+      let slab = try Slab(grid, number, pool: pool, maximumBytes: options.slabLimit) {
         "\(options.scratchDirectory)/.vol-cat-\(randomIdentifier())"
       }
       for start in stride(from: 0, to: slab.chunkCount, by: step) {
@@ -97,8 +105,8 @@ public final class VolumeStreamer {
       }
       try pipeline.submit(.emit(slab))
     }
-    try addExtras(of: volume, afterVoxels: true)
-    try pipeline.submit(.close(volume))
+    if isWhole { try addExtras(of: volume, afterVoxels: true) }
+    try pipeline.submit(.close(isWhole ? volume : nil, header.byteCount))
   }
 
   /// Counts volumes that cannot even be added.
@@ -112,61 +120,67 @@ public final class VolumeStreamer {
     }
   }
 
-  /// Waits for all volumes and ends the stream.
+  /// Waits for all volumes and ends the sink.
   public func end() throws {
     try pipeline.finish()
-    try output.writer.end(skipped: min(skipped, VolumeHeader.maximumBytes))
+    try output.sink.end(skipped: skipped)
   }
 
-  /// Ends the work without ending the stream, for one who failed elsewhere.
+  /// Ends the work without ending the sink, for one who failed elsewhere.
   public func cancel() { pipeline.cancel() }
 
   private static func run(_ step: Step, _ worker: DecodeWorker) throws -> Done {
     switch step {
-    case .open(_, let header): return .open(header)
-    case .extra(let volume, let extra): return .extra(try volume.extra(extra))
+    case .open(let header): return .open(header)
+    case .extra(let volume, let extra):
+      return .extra(try volume.extra(extra), afterVoxels: extra.afterVoxels)
     case .chunks(let volume, let slab, let range):
       try volume.decode(range, of: slab, with: worker)
       return .decoded
     case .emit(let slab): return .emit(slab)
-    case .close(let volume): return .close(volume)
+    case .close(let volume, let bytes): return .close(volume, bytes)
     }
   }
 
-  /// Writes what was decoded; used on the pipeline's sink thread only, and after it has ended.
+  /// Passes on what was decoded; used on the pipeline's sink thread only, and after it has ended.
   private final class Output: @unchecked Sendable {
-    let writer: FrameWriter
+    let sink: any VolumeSink
     private(set) var dropped: UInt64 = 0
     private let options: Options
     private var isOpen = false
+    private var crc = CRC32()
 
-    init(_ writer: FrameWriter, _ options: Options) {
-      self.writer = writer
+    init(_ sink: any VolumeSink, _ options: Options) {
+      self.sink = sink
       self.options = options
     }
 
     func take(_ done: Done) throws {
       switch done {
       case .open(let header):
-        try writer.open(header)
+        try sink.open(header)
         isOpen = true
-      case .extra(let bytes): if isOpen { try bytes.withUnsafeBytes { try writer.extra($0) } }
+        crc = CRC32()
+      case .extra(let bytes, let afterVoxels):
+        if isOpen { try sink.extra(bytes, afterVoxels: afterVoxels) }
       case .decoded: break
       case .emit(let slab):
         guard isOpen else { return }
         for number in 0..<slab.bandCount {
           try slab.load(band: number)
-          try writer.data(UnsafeRawBufferPointer(slab.band(number)))
+          let band = slab.band(number)
+          if sink.voxelCRC == nil { crc.update(UnsafeRawBufferPointer(band)) }
+          try sink.data(band)
         }
-      case .close(let volume):
+      case .close(let volume, let bytes):
         guard isOpen else { return }
-        guard writer.voxelCRC == volume.record.crc32 else {
+        if let volume, sink.voxelCRC ?? crc.value != volume.record.crc32 {
           try damage(volume.mismatch())
           return
         }
-        try writer.close()
+        try sink.close()
         isOpen = false
-        options.progress(volume.record.rawBytes)
+        options.progress(bytes)
       case .damaged(let error): try damage(error)
       }
     }
@@ -175,7 +189,7 @@ public final class VolumeStreamer {
       guard let onDamage = options.onDamage else { throw error }
       onDamage(error)
       guard isOpen else { return }
-      try writer.drop(reason: "\(error)")
+      try sink.drop(reason: "\(error)")
       dropped += 1
       isOpen = false
     }
