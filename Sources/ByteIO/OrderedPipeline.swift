@@ -66,6 +66,9 @@ public final class OrderedPipeline<Worker, Input: Sendable, Output: Sendable>: @
     }.get()
   }
 
+  /// Whether nothing is under way.
+  public var isIdle: Bool { monitor.update { sunk == submitted } }
+
   /// Waits until nothing is under way; more may be handed in then.
   public func drain() throws {
     try monitor.wait { () -> Result<Void, any Error>? in

@@ -40,7 +40,7 @@ struct TestDataset {
     let file = try OutputFile(creating: "\(scratch.path)/\(name)")
     var options = VolumeStreamer.Options(jobs: jobs, scratchDirectory: scratch.path)
     options.slabLimit = slabLimit
-    let streamer = VolumeStreamer(snapshot, to: file, options: options)
+    let streamer = VolumeStreamer(snapshot, to: FrameSink(file), options: options)
     do {
       try snapshot.forEachVolume { stage, record in
         try streamer.add(record, of: stage)

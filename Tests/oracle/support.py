@@ -18,7 +18,7 @@ BIN = Path(os.environ.get("VOLPIPE_BIN") or REPO / ".build" / "release").resolve
 TOOLS = ("nifti-cat", "vol-write", "vol-commit", "vol-meta", "vol-ls", "vol-cat", "vol-rm",
          "vol-gc", "vol-verify", "nifti-write")
 
-sys.path.insert(0, str(REPO / "examples"))
+sys.path[:0] = [str(REPO / "examples"), str(REPO / "python")]
 
 
 class Result:
@@ -41,7 +41,7 @@ class Result:
 
 def environment(**more):
     return {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", "PYTHON": sys.executable,
-            "EXAMPLES": str(REPO / "examples"), "LC_ALL": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1",
+            "EXAMPLES": str(REPO / "examples"), "PYTHONPATH": str(REPO / "python"), "LC_ALL": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1",
             **more}
 
 

@@ -88,35 +88,55 @@ public final class ChunkCodec {
     into target: UnsafeMutableRawBufferPointer
   ) -> String? {
     guard let out = target.baseAddress else { return "a chunk of no bytes" }
-    if encoded.isEmpty {
-      target.initializeMemory(as: UInt8.self, repeating: 0)
-      return nil
+    switch decode(encoded, valueSize: valueSize, shuffle: shuffle, count: target.count) {
+    case .defect(let reason): return reason
+    case .zeros: target.initializeMemory(as: UInt8.self, repeating: 0)
+    case .values(let plain): out.copyMemory(from: plain, byteCount: target.count)
+    case .planes(let plain):
+      Shuffle.undo(from: plain, to: out, count: target.count / valueSize, size: valueSize)
     }
+    return nil
+  }
+
+  /// What a chunk decodes to; pointers are to the codec's own memory, until its next use.
+  enum Plain {
+    /// All bytes are zero.
+    case zeros
+    /// Values, as they are.
+    case values(UnsafeRawPointer)
+    /// The bytes of values, shuffled.
+    case planes(UnsafeRawPointer)
+    /// Nothing: what is wrong with the bytes.
+    case defect(String)
+  }
+
+  /// Decodes one chunk of `count` bytes; else as above.
+  func decode(
+    _ encoded: UnsafeRawBufferPointer, valueSize: Int, shuffle: Bool, count: Int
+  ) -> Plain {
+    if encoded.isEmpty { return .zeros }
     let isShuffled = shuffle && valueSize > 1
     guard encoded.count > Self.framing, encoded[0] == 2, encoded[1] == 1,
       encoded[2] == (isShuffled ? 0x91 : 0x90), Int(encoded[3]) == valueSize,
-      encoded.loadLittle(4, as: UInt32.self) == UInt32(target.count),
-      encoded.loadLittle(8, as: UInt32.self) == UInt32(target.count),
+      encoded.loadLittle(4, as: UInt32.self) == UInt32(count),
+      encoded.loadLittle(8, as: UInt32.self) == UInt32(count),
       encoded.loadLittle(12, as: UInt32.self) == UInt32(encoded.count),
       encoded.loadLittle(16, as: UInt32.self) == 20,
       encoded.loadLittle(20, as: UInt32.self) == UInt32(encoded.count - Self.framing)
-    else { return "the framing of the chunk is wrong" }
+    else { return .defect("the framing of the chunk is wrong") }
     let frame = UnsafeRawBufferPointer(rebasing: encoded[Self.framing...])
     // Bit 2 of the descriptor: the frame ends in a checksum, without which damage goes unseen.
     guard frame.count > 5, frame.loadLittle(0, as: UInt32.self) == 0xFD2F_B528, frame[4] & 4 != 0
-    else { return "the chunk is not a Zstandard frame with a checksum" }
-    let plain = isShuffled ? shuffled.room(target.count) : out
+    else { return .defect("the chunk is not a Zstandard frame with a checksum") }
+    let plain = shuffled.room(count)
     let length = ZSTD_decompressDCtx(
-      decompressor, plain, target.count, frame.baseAddress, frame.count)
+      decompressor, plain, count, frame.baseAddress, frame.count)
     guard ZSTD_isError(length) == 0 else {
-      return "the chunk does not decode: " + String(cString: ZSTD_getErrorName(length)).lowercased()
+      let name = String(cString: ZSTD_getErrorName(length)).lowercased()
+      return .defect("the chunk does not decode: \(name)")
     }
-    guard length == target.count else { return "the chunk decodes to too few bytes" }
-    if isShuffled {
-      Shuffle.undo(
-        from: UnsafeRawPointer(plain), to: out, count: target.count / valueSize, size: valueSize)
-    }
-    return nil
+    guard length == count else { return .defect("the chunk decodes to too few bytes") }
+    return isShuffled ? .planes(plain) : .values(plain)
   }
 
   /// Compresses into one frame; its first block holds `firstBlock` bytes if that is not 0.

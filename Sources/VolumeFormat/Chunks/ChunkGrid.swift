@@ -243,15 +243,19 @@ public struct SlabRegion: Sendable {
   public let chunks: Range<Int>
 }
 
-/// Walks through the runs of bytes that a chunk and its slab have in common.
+/// Walks through the runs of bytes that a chunk and its slab have in common, many at a time.
 struct ChunkRuns {
   /// Bytes of every run.
   let count: Int
-  /// Offset of the present run in the chunk and in the slab, in bytes.
+  /// How many runs there are at each stop, each so many bytes after the one before.
+  private(set) var rows = 1
+  private(set) var chunkStride = 0
+  private(set) var slabStride = 0
+  /// Offset of the first of them in the chunk and in the slab, in bytes.
   private(set) var inChunk = 0
   private(set) var inSlab = 0
 
-  // Along each axis above the run's: how many steps there are, how many were made, and what a
+  // Along each axis above the rows': how many steps there are, how many were made, and what a
   // step means in bytes.
   private var steps: [(extent: Int, position: Int, chunkStride: Int, slabStride: Int)] = []
 
@@ -273,6 +277,13 @@ struct ChunkRuns {
     }
     count = run * grid.voxelBytes
     var axis = first + 1
+    if axis <= grid.slabAxis {
+      rows = places[axis].count
+      self.chunkStride = chunkStride * grid.voxelBytes
+      slabStride = grid.strides[axis] * grid.voxelBytes
+      chunkStride *= grid.chunk[axis]
+      axis += 1
+    }
     while axis <= grid.slabAxis {
       steps.append(
         (
@@ -284,7 +295,7 @@ struct ChunkRuns {
     }
   }
 
-  /// Goes on to the next run; false if there is none.
+  /// Goes on to the next rows; false if there are none.
   mutating func advance() -> Bool {
     for axis in steps.indices {
       steps[axis].position += 1

@@ -1,6 +1,6 @@
 /// The chunk shape that a user asks for, before a volume's shape is known.
 public enum ChunkShape: Sendable, Equatable, CustomStringConvertible {
-  /// About 32,768 voxels, 32 along X, Y and Z where the volume has them.
+  /// About 16,384 voxels: 32 along X and Y, 16 along Z, where the volume has them.
   case automatic
   /// 64 along X, Y and Z.
   case isotropic
@@ -14,7 +14,7 @@ public enum ChunkShape: Sendable, Equatable, CustomStringConvertible {
   case voxels([Int])
 
   /// Voxels that an automatic chunk grows to.
-  static let automaticVoxels = 32_768
+  static let automaticVoxels = 16_384
 
   /// Reads `auto`, the name of a plane, or `X,Y,Z[,T]`; nil if it is none of these.
   public init?(_ text: String) {
@@ -51,7 +51,7 @@ public enum ChunkShape: Sendable, Equatable, CustomStringConvertible {
     let whole = Int.max
     let asked: [Int] =
       switch self {
-      case .automatic: [32, 32, 32]
+      case .automatic: [32, 32, 16]
       case .isotropic: [64, 64, 64]
       case .axial: [whole, whole, 1]
       case .coronal: [whole, 1, whole]

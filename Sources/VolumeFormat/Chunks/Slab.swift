@@ -1,4 +1,5 @@
 internal import ByteIO
+internal import Glibc
 
 /// One slab's voxels on their way between the order of the stream and that of chunks.
 ///
@@ -113,13 +114,26 @@ final class Slab: @unchecked Sendable {
       index, of: memory, thickness: region.thickness, phase: region.phase, into: target)
   }
 
-  /// Takes chunk `index` of the slab from `source`.
-  func putChunk(_ index: Int, from source: UnsafeRawBufferPointer) throws {
+  /// Takes chunk `index` of the slab: what it holds of the slab.
+  ///
+  /// - Parameters:
+  ///   - plain: what it decoded to; no defect.
+  ///   - valueSize: bytes a value.
+  ///   - whole: memory for a chunk, which may be needed.
+  func putChunk(
+    _ index: Int, from plain: ChunkCodec.Plain, valueSize: Int,
+    whole: () -> UnsafeMutableRawBufferPointer
+  ) throws {
     if let scratch {
-      try scratch.write(source, at: UInt64(index) * UInt64(grid.chunkBytes))
+      let chunk = whole()
+      plain.copy(to: chunk, valueSize)
+      try scratch.write(
+        UnsafeRawBufferPointer(chunk), at: UInt64(index) * UInt64(grid.chunkBytes))
       return
     }
-    grid.scatter(source, index, thickness: region.thickness, phase: region.phase, into: memory)
+    let chunkBytes = grid.chunkBytes
+    var runs = grid.runs(ofChunk: index, thickness: region.thickness, phase: region.phase)
+    repeat { plain.copy(runs, of: chunkBytes, valueSize, to: memory) } while runs.advance()
   }
 
   // MARK: Bands
@@ -221,7 +235,9 @@ extension ChunkGrid {
     }
     var runs = runs(ofChunk: index, thickness: thickness, phase: phase)
     repeat {
-      copy(target, runs.inChunk, UnsafeRawBufferPointer(memory), runs.inSlab, runs.count)
+      copy(
+        target, runs.inChunk, runs.chunkStride, UnsafeRawBufferPointer(memory), runs.inSlab,
+        runs.slabStride, runs)
     } while runs.advance()
   }
 
@@ -232,17 +248,62 @@ extension ChunkGrid {
   ) {
     var runs = runs(ofChunk: index, thickness: thickness, phase: phase)
     repeat {
-      copy(memory, runs.inSlab, source, runs.inChunk, runs.count)
+      copy(memory, runs.inSlab, runs.slabStride, source, runs.inChunk, runs.chunkStride, runs)
     } while runs.advance()
+  }
+}
+
+extension ChunkCodec.Plain {
+  /// Copies the runs of a chunk of `total` bytes, whole values of `valueSize`, to their slab.
+  fileprivate func copy(
+    _ runs: ChunkRuns, of total: Int, _ valueSize: Int, to memory: UnsafeMutableRawBufferPointer
+  ) {
+    precondition(
+      runs.inChunk + (runs.rows - 1) * runs.chunkStride + runs.count <= total
+        && runs.inSlab + (runs.rows - 1) * runs.slabStride + runs.count <= memory.count)
+    guard let base = memory.baseAddress else { return }
+    let out = base + runs.inSlab
+    switch self {
+    case .zeros:
+      for row in 0..<runs.rows { memset(out + row * runs.slabStride, 0, runs.count) }
+    case .values(let plain):
+      for row in 0..<runs.rows {
+        memcpy(
+          out + row * runs.slabStride, plain + runs.inChunk + row * runs.chunkStride, runs.count)
+      }
+    case .planes(let plain):
+      Shuffle.undo(
+        from: plain + runs.inChunk / valueSize, planeCount: total / valueSize, to: out,
+        count: runs.count / valueSize, size: valueSize, rows: runs.rows,
+        sourceStride: runs.chunkStride / valueSize, targetStride: runs.slabStride)
+    case .defect: preconditionFailure("a chunk that did not decode")
+    }
+  }
+
+  /// Copies a chunk whole.
+  fileprivate func copy(to chunk: UnsafeMutableRawBufferPointer, _ valueSize: Int) {
+    guard let out = chunk.baseAddress else { return }
+    switch self {
+    case .zeros: chunk.initializeMemory(as: UInt8.self, repeating: 0)
+    case .values(let plain): out.copyMemory(from: plain, byteCount: chunk.count)
+    case .planes(let plain):
+      Shuffle.undo(from: plain, to: out, count: chunk.count / valueSize, size: valueSize)
+    case .defect: preconditionFailure("a chunk that did not decode")
+    }
   }
 }
 
 @inline(__always)
 private func copy(
-  _ target: UnsafeMutableRawBufferPointer, _ to: Int, _ source: UnsafeRawBufferPointer, _ from: Int,
-  _ count: Int
+  _ target: UnsafeMutableRawBufferPointer, _ to: Int, _ toStride: Int,
+  _ source: UnsafeRawBufferPointer, _ from: Int, _ fromStride: Int, _ runs: ChunkRuns
 ) {
-  precondition(to + count <= target.count && from + count <= source.count)
+  let (rows, count) = (runs.rows, runs.count)
+  precondition(
+    to + (rows - 1) * toStride + count <= target.count
+      && from + (rows - 1) * fromStride + count <= source.count)
   guard let target = target.baseAddress, let source = source.baseAddress else { return }
-  (target + to).copyMemory(from: source + from, byteCount: count)
+  for row in 0..<rows {
+    memcpy(target + to + row * toStride, source + from + row * fromStride, count)
+  }
 }

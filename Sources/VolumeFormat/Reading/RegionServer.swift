@@ -21,11 +21,9 @@ public final class RegionServer {
     case refuse(String)
   }
 
-  /// Bytes of chunks that a thread decodes at a time.
-  private static let jobBytes = 256 << 10
-
   private let snapshot: Snapshot
   private let collection: String?
+  private let jobs: Int
   private let volumes: VolumeCache
   private let pool = SlabPool()
   private let pipeline: OrderedPipeline<DecodeWorker, Step, Done>
@@ -34,11 +32,12 @@ public final class RegionServer {
   public init(_ snapshot: Snapshot, collection: String?, to output: OutputFile, jobs: Int) {
     self.snapshot = snapshot
     self.collection = collection
+    self.jobs = jobs
     volumes = VolumeCache(snapshot, collection: collection)
     output.widenPipe()
     let answers = Answers(output)
     pipeline = OrderedPipeline(
-      jobs: jobs, capacity: 32 + 16 * jobs,
+      jobs: jobs, capacity: 16 + 8 * jobs,
       makeWorker: { DecodeWorker() },
       transform: { worker, step in
         switch step {
@@ -68,7 +67,9 @@ public final class RegionServer {
       return try pipeline.submit(.refuse(reason))
     }
     let (volume, head, slab) = prepared
-    let step = max(1, Self.jobBytes / slab.grid.chunkBytes)
+    // Nobody else to wait for: all threads work on it. Else each works on a request of its own,
+    // which spares them waking each other.
+    let step = pipeline.isIdle ? (slab.chunkCount + jobs - 1) / jobs : slab.chunkCount
     for start in stride(from: 0, to: slab.chunkCount, by: step) {
       try pipeline.submit(.chunks(volume, slab, start..<min(slab.chunkCount, start + step)))
     }

@@ -83,7 +83,7 @@ final class StoredVolume: @unchecked Sendable {
   func decode(_ range: Range<Int>, of slab: Slab, with worker: DecodeWorker) throws {
     let first = slab.region.chunks.lowerBound
     let numbers = range.map { slab.grid.chunkInVolume(first + $0) }
-    let chunk = worker.chunk.bytes(grid.chunkBytes)
+    let size = header.dtype.size
     var fetched = UnsafeRawBufferPointer(start: nil, count: 0)
     var hull: Range<UInt64> = 0..<0
     for (local, number) in zip(range, numbers) {
@@ -103,17 +103,19 @@ final class StoredVolume: @unchecked Sendable {
         let start = Int(place.lowerBound - hull.lowerBound)
         encoded = UnsafeRawBufferPointer(rebasing: fetched[start..<start + place.count])
       }
-      let defect =
+      let plain =
         place != nil && encoded.isEmpty
-        ? "it has no bytes"
+        ? .defect("it has no bytes")
         : worker.codec.decode(
-          encoded, valueSize: header.dtype.size, shuffle: record.isShuffled, into: chunk)
-      if let defect {
+          encoded, valueSize: size, shuffle: record.isShuffled, count: grid.chunkBytes)
+      if case .defect(let defect) = plain {
         throw FormatError(
           pack.path, at: record.shardOffset + (place?.lowerBound ?? 0), volume: record.obsID,
           chunk: number, defect)
       }
-      try slab.putChunk(local, from: UnsafeRawBufferPointer(chunk))
+      try slab.putChunk(local, from: plain, valueSize: size) {
+        worker.chunk.bytes(grid.chunkBytes)
+      }
     }
   }
 

@@ -1,6 +1,6 @@
 """Read and write frame streams, the form that volumes have in a pipe: see vol-frames(5).
 
-Standard library and numpy only, and never more than one frame in memory, so that this file can be
+The strict reader and writer of the tests, from vol-frames(5) alone, and numpy. The shortest use,
 copied into any filter. The shortest use, whole volumes as numpy arrays [x, y, z, ...]:
 
     for header, array in volumes(sys.stdin.buffer): ...
