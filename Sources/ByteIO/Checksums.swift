@@ -64,54 +64,39 @@ public struct CRC32C {
 
 /// SHA-256 of a growing sequence of bytes, with a way back to an earlier point.
 public final class SHA256 {
-  private let context: OpaquePointer
-  private var saved: OpaquePointer?
+  private var context = SHA256_CTX()
+  private var saved: SHA256_CTX?
 
   /// Begins with no bytes.
-  public init() {
-    guard let context = EVP_MD_CTX_new(), EVP_DigestInit_ex(context, EVP_sha256(), nil) == 1 else {
-      fatalError("libcrypto offers no SHA-256")
-    }
-    self.context = context
-  }
-
-  deinit {
-    EVP_MD_CTX_free(context)
-    EVP_MD_CTX_free(saved)
-  }
+  public init() { SHA256_Init(&context) }
 
   /// Takes in more bytes.
   public func update(_ bytes: UnsafeRawBufferPointer) {
-    EVP_DigestUpdate(context, bytes.baseAddress, bytes.count)
+    SHA256_Update(&context, bytes.baseAddress, bytes.count)
   }
 
   /// Remembers this point for `rollBack`.
-  public func mark() {
-    if saved == nil { saved = EVP_MD_CTX_new() }
-    EVP_MD_CTX_copy_ex(saved, context)
-  }
+  public func mark() { saved = context }
 
   /// Forgets all bytes since `mark`.
   public func rollBack() {
-    precondition(saved != nil, "rollBack without mark")
-    EVP_MD_CTX_copy_ex(context, saved)
+    guard let saved else { preconditionFailure("rollBack without mark") }
+    context = saved
   }
 
   /// The 32 bytes of the digest; more bytes may follow.
   public func digest() -> [UInt8] {
-    let copy = EVP_MD_CTX_new()
-    defer { EVP_MD_CTX_free(copy) }
+    var copy = context
     var result = [UInt8](repeating: 0, count: 32)
-    EVP_MD_CTX_copy_ex(copy, context)
-    EVP_DigestFinal_ex(copy, &result, nil)
+    SHA256_Final(&result, &copy)
     return result
   }
 
   /// The digest of `bytes` alone.
   public static func of(_ bytes: UnsafeRawBufferPointer) -> [UInt8] {
-    var result = [UInt8](repeating: 0, count: 32)
-    EVP_Digest(bytes.baseAddress, bytes.count, &result, nil, EVP_sha256(), nil)
-    return result
+    let digest = SHA256()
+    digest.update(bytes)
+    return digest.digest()
   }
 }
 

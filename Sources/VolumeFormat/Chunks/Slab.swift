@@ -114,12 +114,14 @@ final class Slab: @unchecked Sendable {
       index, of: memory, thickness: region.thickness, phase: region.phase, into: target)
   }
 
-  /// Takes chunk `index` of the slab: what it holds of the slab.
+  /// Takes what chunk `index` of the slab holds of it.
   ///
   /// - Parameters:
+  ///   - index: its place in the slab, from 0, X fastest.
   ///   - plain: what it decoded to; no defect.
   ///   - valueSize: bytes a value.
   ///   - whole: memory for a chunk, which may be needed.
+  /// - Throws: `IOFailure` of a scratch file.
   func putChunk(
     _ index: Int, from plain: ChunkCodec.Plain, valueSize: Int,
     whole: () -> UnsafeMutableRawBufferPointer
