@@ -10,7 +10,7 @@ SWIFTFLAGS ?= -c release --static-swift-stdlib
 TESTBUILD = .build-tests
 TESTFLAGS = -c release --scratch-path $(TESTBUILD) -Xswiftc -warnings-as-errors
 
-TOOLS = nifti-cat vol-write vol-commit vol-meta vol-ls vol-cat vol-rm vol-gc vol-verify nifti-write
+TOOLS = nifti-cat npy-cat frame-filter vol-write vol-commit vol-meta vol-ls vol-cat vol-export vol-rm vol-gc vol-verify nifti-write
 BUILD = .build/release
 BIN = $(DESTDIR)$(PREFIX)/bin
 SHARE = $(DESTDIR)$(PREFIX)/share

@@ -32,6 +32,7 @@ let package = Package(
   targets: [
     .systemLibrary(name: "CLinux"),
     library("CISAL", "libisal", "libisal-dev"),
+    library("CZip", "libzip", "libzip-dev"),
     library("CZlib", "zlib", "zlib1g-dev"),
     library("CZstd", "libzstd", "libzstd-dev"),
     library("CCrypto", "libcrypto", "libssl-dev"),
@@ -45,7 +46,7 @@ let package = Package(
       dependencies: ["ByteIO", "VolumeFormat", "CISAL", "CZlib", "CZstd", system],
       swiftSettings: strict),
     .target(
-      name: "NumPy", dependencies: ["ByteIO", "VolumeFormat"], swiftSettings: strict),
+      name: "NumPy", dependencies: ["ByteIO", "VolumeFormat", "CZip"], swiftSettings: strict),
     .target(
       name: "ToolSupport",
       dependencies: ["ByteIO", "VolumeFormat", "NIfTI", argumentParser, system],
@@ -55,6 +56,9 @@ let package = Package(
     tool("vol-commit"),
     tool("vol-ls"),
     tool("vol-cat", ["NIfTI", "NumPy"]),
+    tool("vol-export", ["NIfTI"]),
+    tool("frame-filter"),
+    tool("npy-cat", ["NIfTI", "NumPy"]),
     tool("vol-verify"),
     tool("vol-rm"),
     tool("vol-gc"),

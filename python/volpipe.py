@@ -6,27 +6,29 @@
     Batch("ds").read("sub-07_CT", np.s_[0:64, 0:64, 0:64])   # the same from vol-cat --batch
 
 Arrays are [x, y, z, ...], colours last, of stored values: `header` has slope, intercept and affine.
-Needs numpy, and zstandard or Python 3.14. A region is slices without steps, or numbers.
+Needs numpy, Dataset also zstandard or Python 3.14. A region is slices without steps, or numbers.
 """
 
 import hashlib
 import json
 import math
-import os
 import struct
 import subprocess
+import sys
 import zlib
+from importlib import import_module
 from itertools import product, zip_longest
 from pathlib import Path
 
 import numpy as np
-try:
-    from compression.zstd import decompress
-except ImportError:
-    from zstandard import decompress
 
 OPEN, DATA, EXTRA, CLOSE, DROP, END = range(1, 7)
 MAX_HEADER, MAX_BODY = 4 << 20, 16 << 20
+
+
+def decompress(frame):
+    return import_module("compression.zstd" if sys.version_info >= (3, 14) else
+                         "zstandard").decompress(frame)
 
 
 def check(condition, message):
@@ -93,8 +95,8 @@ class FrameWriter:
     def frame(self, kind, header=None, body=b""):
         text = json.dumps(header, allow_nan=False).encode() if header else b""
         prelude = struct.pack("<4sBBHII", b"VFRM", 1, kind, 0, len(text), len(body))
-        crc = zlib.crc32(body, zlib.crc32(text, zlib.crc32(prelude)))
-        self.stream.write(prelude + struct.pack("<I", crc) + text + body)
+        data = text + body
+        self.stream.write(prelude + struct.pack("<I", zlib.crc32(prelude + data)) + data)
 
     def open(self, header):
         self.header, self.left, self.crc = header, voxel_bytes(header), 0
@@ -114,8 +116,8 @@ class FrameWriter:
         self.closed += 1
 
     def drop(self, reason):
-        self.frame(DROP, {"reason": reason})
         self.dropped += 1
+        self.frame(DROP, {"reason": reason})
 
     def end(self, skipped=0):
         self.frame(END, {"volumes": self.closed, "dropped": self.dropped, "skipped": skipped})
@@ -123,9 +125,8 @@ class FrameWriter:
 
     def volume(self, array, **header):
         """A whole volume, whose shape and dtype are taken from the array; colours: channels=3."""
-        shape = array.shape[:-1] if header.get("channels", 1) > 1 else array.shape
-        self.open({**header, "shape": list(shape), "dtype": array.dtype.name})
-        array = np.moveaxis(array, -1, 0) if len(shape) < array.ndim else array
+        array = np.moveaxis(array, -1, 0) if header.get("channels", 1) > 1 else array[None]
+        self.open({**header, "shape": list(array.shape[1:]), "dtype": array.dtype.name})
         self.data(array.astype(voxel_type(self.header), copy=False).tobytes(order="F"))
         self.close()
 
@@ -139,7 +140,7 @@ def slices(region):
 
 
 class Dataset:
-    """One snapshot, read without any program. Zstandard's checksums are verified, digests not."""
+    """One snapshot, read without any program; yields the header of every volume."""
     def __init__(self, path, snapshot=None):
         self.path = Path(path)
         files = sorted(self.path.glob("manifests/[0-9]*.json"))
@@ -150,14 +151,14 @@ class Dataset:
 
     def bytes(self, path, at, count):
         with open(self.path / path, "rb") as file:
-            file.seek(at, os.SEEK_SET if at >= 0 else os.SEEK_END)
+            file.seek(at, 0 if at >= 0 else 2)
             return file.read(count)
 
     def block(self, stage, at):
         """Yield (header, record) of the volumes in the block at an offset of a catalog."""
-        path, at = stage["catalog"]["path"], int(at)
-        stored, _, count, _ = struct.unpack("<4I", self.bytes(path, at, 16))
-        data, at = decompress(self.bytes(path, at + 16, stored)), 0
+        path = stage["catalog"]["path"]
+        stored, _, count, _ = struct.unpack("<4I", self.bytes(path, int(at), 16))
+        data, at = decompress(self.bytes(path, int(at) + 16, stored)), 0
         for _ in range(count):
             length, name = struct.unpack_from("<IH", data, at)
             fields = at + 10 + name + struct.unpack_from("<I", data, at + 6 + name)[0]
@@ -175,7 +176,6 @@ class Dataset:
         return data.reshape(-1, 24)[:count].view([("key", "V16"), ("at", "<u8")])[:, 0]
 
     def __iter__(self):
-        """Yield the header of every volume."""
         for stage in self.manifest["stages"]:
             for at in np.unique(self.index(stage)["at"]):
                 yield from (header for header, _ in self.block(stage, at))
@@ -217,7 +217,7 @@ class Dataset:
 class Batch:
     """Regions from vol-cat(1). Ask for some before you take the first: they are decoded ahead."""
     def __init__(self, dataset, collection=None, program="vol-cat"):
-        words = [program, "--batch", os.fspath(dataset), *([collection] if collection else [])]
+        words = [program, "--batch", str(dataset), *([collection] if collection else [])]
         self.child = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self.asked = []
 

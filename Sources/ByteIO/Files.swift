@@ -58,6 +58,9 @@ public final class InputFile: @unchecked Sendable {
     return filled
   }
 
+  /// For calls on two files.
+  var rawDescriptor: Int32 { descriptor.rawValue }
+
   /// Its size in bytes if it is a regular file.
   public func size() throws(IOFailure) -> UInt64? {
     var status = stat()
@@ -166,6 +169,49 @@ public final class OutputFile: @unchecked Sendable {
         break
       }
       filled += count
+    }
+  }
+
+  /// Appends `count` bytes of another file from byte `offset` on; where the file system can, they
+  /// are shared and not copied.
+  ///
+  /// - Throws: `IOFailure`, also where `source` has fewer.
+  public func copy(
+    _ count: UInt64, from source: InputFile, at offset: UInt64
+  ) throws(IOFailure) {
+    var left = count
+    var place = Int64(offset)
+    while left > 0 {
+      let done = volpipe_copy_range(
+        source.rawDescriptor, &place, descriptor.rawValue, Int(min(left, 1 << 30)))
+      if done == 0 { throw IOFailure(.transfer, "read to its end", source.path, .ioError) }
+      if done > 0 {
+        left -= UInt64(done)
+        continue
+      }
+      switch errno {
+      case EINTR: continue
+      case EXDEV, ENOSYS, EINVAL, EOPNOTSUPP:
+        return try copyPlainly(left, from: source, at: UInt64(place))
+      default: throw IOFailure(.transfer, "copy to", path, Errno(rawValue: errno))
+      }
+    }
+  }
+
+  private func copyPlainly(
+    _ count: UInt64, from source: InputFile, at offset: UInt64
+  ) throws(IOFailure) {
+    let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 64)
+    defer { buffer.deallocate() }
+    var done: UInt64 = 0
+    while done < count {
+      let wanted = Int(min(count - done, UInt64(buffer.count)))
+      let part = UnsafeMutableRawBufferPointer(rebasing: buffer[..<wanted])
+      guard try source.read(at: offset + done, into: part) == wanted else {
+        throw IOFailure(.transfer, "read to its end", source.path, .ioError)
+      }
+      try write(UnsafeRawBufferPointer(part))
+      done += UInt64(wanted)
     }
   }
 

@@ -62,3 +62,17 @@ public struct ByteCursor {
     return UnsafeRawBufferPointer(rebasing: bytes[offset..<offset + count])
   }
 }
+
+/// Reverses the bytes of each value of `size` bytes.
+public func swapValues(_ bytes: UnsafeMutableRawBufferPointer, size: Int) {
+  func swap<T: FixedWidthInteger>(_ type: T.Type) {
+    let values = bytes.bindMemory(to: T.self)
+    for index in values.indices { values[index] = values[index].byteSwapped }
+  }
+  switch size {
+  case 2: swap(UInt16.self)
+  case 4: swap(UInt32.self)
+  case 8: swap(UInt64.self)
+  default: break
+  }
+}

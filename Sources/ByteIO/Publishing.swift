@@ -103,6 +103,20 @@ public enum Publishing {
     }
   }
 
+  /// Removes a folder and all in it.
+  public static func removeTree(_ path: String) throws(IOFailure) {
+    for name in try directoryEntries(path) {
+      let inner = "\(path)/\(name)"
+      var status = stat()
+      if lstat(inner, &status) == 0, status.st_mode & S_IFMT == S_IFDIR {
+        try removeTree(inner)
+      } else {
+        try remove(inner)
+      }
+    }
+    if rmdir(path) != 0 { throw IOFailure(.transfer, "remove", path, Errno(rawValue: errno)) }
+  }
+
   /// Flushes the names in a directory to disk.
   public static func syncDirectory(_ path: String) throws(IOFailure) {
     let descriptor = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
@@ -162,6 +176,15 @@ public func directoryEntries(_ path: FilePath) throws(IOFailure) -> [FilePath.Co
       second.withPlatformString { strcmp(first, $0) < 0 }
     }
   }
+}
+
+/// `path` from the root, without links and dots.
+public func absolutePath(_ path: String) throws(IOFailure) -> String {
+  guard let resolved = realpath(path, nil) else {
+    throw IOFailure(.open, "resolve", path, Errno(rawValue: errno))
+  }
+  defer { free(resolved) }
+  return String(cString: resolved)
 }
 
 /// 32 hexadecimal digits of the system's randomness.

@@ -2,6 +2,8 @@
 #define _GNU_SOURCE 1
 #include <fcntl.h>
 #include <sched.h>
+#include <stdint.h>
+#include <unistd.h>
 
 /* Processors that this process may run on: less than the machine has under
    Slurm, taskset or a container. */
@@ -9,6 +11,10 @@ static inline int volpipe_processors(void) {
   cpu_set_t set;
   CPU_ZERO(&set);
   return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+}
+
+static inline ssize_t volpipe_copy_range(int from, int64_t *offset, int to, size_t count) {
+  return copy_file_range(from, offset, to, 0, count, 0);
 }
 
 static inline void volpipe_set_pipe_size(int descriptor, int bytes) {

@@ -101,10 +101,8 @@ struct VolCat: Tool {
 
   private func sink(_ output: OutputFile) throws -> any VolumeSink {
     if nifti {
-      guard let name = NameTemplate("{name}", fields: [.name]) else {
-        preconditionFailure("{name} is a template")
-      }
-      return NIfTISink(NIfTIWriter(.init(folder: nil, name: name, gzip: nil, replaces: false)))
+      return NIfTISink(
+        NIfTIWriter(.init(folder: nil, name: { $0.label }, gzip: nil, replaces: false)))
     }
     return raw || npy ? ArraySink(output, isNumPy: npy) : FrameSink(output)
   }

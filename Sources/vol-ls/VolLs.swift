@@ -43,6 +43,15 @@ struct VolLs: Tool {
   @Flag(help: "Write digests of all files, for sha256sum -c run in the dataset.")
   var sha256 = false
 
+  @Flag(help: "Write a kerchunk reference file, for programs that read Zarr.")
+  var refs = false
+
+  @Option(
+    help: ArgumentHelp(
+      "With --refs, where the dataset is for its readers (default: its absolute path).",
+      valueName: "url"))
+  var location: String?
+
   @Argument(
     help: ArgumentHelp(
       "The dataset, and a snapshot if not the last; - for a stream.", valueName: "dataset[@n]"))
@@ -50,6 +59,9 @@ struct VolLs: Tool {
 
   @Argument(help: "The collection whose volumes to list.")
   var collection: String?
+
+  @Argument(help: "With --refs, volumes of the collection (default: all).")
+  var obsID: [String] = []
 
   /// The dataset, which may have been taken for a third operand of `--diff`.
   private var dataset: DatasetArgument {
@@ -62,20 +74,26 @@ struct VolLs: Tool {
       diff.prefix(2).allSatisfy({ UInt64($0) != nil })
     else { throw ValidationError("--diff takes the numbers of two snapshots") }
     if json && tsv { throw ValidationError("--json and --tsv exclude each other") }
-    let kinds = [snapshots, staged, subjects, align, !diff.isEmpty, manifest, sha256].count { $0 }
+    let kinds = [snapshots, staged, subjects, align, !diff.isEmpty, manifest, sha256, refs].count {
+      $0
+    }
     if kinds > 1 {
       throw ValidationError(
-        "--snapshots, --staged, --subjects, --align, --diff, --manifest and --sha256 exclude each "
-          + "other")
+        "--snapshots, --staged, --subjects, --align, --diff, --manifest, --sha256 and --refs "
+          + "exclude each other")
     }
-    if kinds > 0, collection != nil || dataset.path == "-" {
+    if !refs, !obsID.isEmpty || location != nil {
+      throw ValidationError("single volumes and --location are for --refs")
+    }
+    if refs, dataset.path == "-" { throw ValidationError("--refs is about a dataset") }
+    if kinds > 0, !refs, collection != nil || dataset.path == "-" {
       throw ValidationError("this option lists a whole dataset, no collection and no stream")
     }
     if dataset.path == "-", collection != nil {
       throw ValidationError("a stream has no collections")
     }
-    if manifest || sha256, json || tsv {
-      throw ValidationError("--manifest and --sha256 have a form of their own")
+    if manifest || sha256 || refs, json || tsv {
+      throw ValidationError("--manifest, --sha256 and --refs have a form of their own")
     }
     if snapshots || staged || !diff.isEmpty, dataset.snapshot != nil {
       throw ValidationError("this option is not about one snapshot")
@@ -106,6 +124,8 @@ struct VolLs: Tool {
       for file in try dataset.openSnapshot().manifest.files {
         try output.line("\(file.sha256)  \(file.path)")
       }
+    } else if refs {
+      try writeReferences(output)
     } else if let collection {
       try listVolumes(of: collection, output)
     } else {
@@ -144,6 +164,16 @@ struct VolLs: Tool {
       return true
     }
     try listing.finish()
+  }
+
+  private func writeReferences(_ output: LineWriter) throws {
+    let snapshot = try dataset.openSnapshot()
+    if let collection { try snapshot.requireCollection(collection) }
+    let place = try location ?? "file://\(absolutePath(snapshot.dataset.path))"
+    let file = ReferenceFile(snapshot, location: place) { try output.bytes($0) }
+    if let missing = try file.write(collection: collection, ids: obsID) {
+      throw ToolFailure(.noInput, "no volume '\(missing)' in collection '\(collection ?? "")'")
+    }
   }
 
   private func listSnapshots(_ output: LineWriter) throws {

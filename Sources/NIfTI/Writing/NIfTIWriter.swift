@@ -6,19 +6,22 @@ public import VolumeFormat
 /// A volume that came from NIfTI and still fits its header becomes that file again, byte for
 /// byte; any other gets a new header. Files have a temporary name until they are whole.
 public final class NIfTIWriter {
+  /// Makes the name of a volume's file, without suffix; `/` in it leads to folders below.
+  public typealias Naming = @Sendable (VolumeHeader) throws -> String
+
   /// How files are written.
   public struct Options: Sendable {
     /// The folder; nil for standard output and a single volume.
     public var folder: String?
-    /// Makes the names, without suffix; `/` in it leads to folders below.
-    public var name: NameTemplate
+    /// Makes the names.
+    public var name: Naming
     /// gzip level 1 to 9, or nil for plain files.
     public var gzip: Int?
     /// Whether an existing file is replaced.
     public var replaces: Bool
 
     /// Makes options.
-    public init(folder: String?, name: NameTemplate, gzip: Int?, replaces: Bool) {
+    public init(folder: String?, name: @escaping Naming, gzip: Int?, replaces: Bool) {
       self.folder = folder
       self.name = name
       self.gzip = gzip
@@ -244,7 +247,7 @@ public final class NIfTIWriter {
         stream: OutputStream(file, gzip: options.gzip))
     }
     guard let header = current?.header else { preconditionFailure("no volume is open") }
-    let name = try options.name.name(of: header)
+    let name = try options.name(header)
     let path = "\(folder)/\(name)\(suffix)" + (options.gzip == nil ? "" : ".gz")
     if written.contains(CatalogKey(path)) { throw Exists(path: path, isOwn: true) }
     if !options.replaces, fileExists(path) { throw Exists(path: path, isOwn: false) }

@@ -54,7 +54,8 @@ struct SnapshotLog {
     _ propose: (Manifest?) throws -> Proposal
   ) throws -> Manifest {
     for attempt in 0..<Self.attempts {
-      if attempt > 0 { usleep(UInt32.random(in: 1_000...(20_000 + 2_000 * UInt32(attempt)))) }
+      // Who has lost often waits less, so that it, too, comes to its turn.
+      if attempt > 0 { usleep(UInt32.random(in: 500...max(2_000, 20_000 / UInt32(attempt)))) }
       let head = try current()
       if let expected, expected != head?.manifest.snapshot ?? 0 {
         throw CommitRefusal.moved(expected: expected, current: head?.manifest.snapshot ?? 0)

@@ -1,5 +1,4 @@
 import ByteIO
-import NIfTI
 import NumPy
 import VolumeFormat
 
@@ -23,24 +22,6 @@ final class ArraySink: VolumeSink {
   }
   func close() {}
   func drop(reason: String) {}
-  func end(skipped: UInt64) {}
-  var voxelCRC: UInt32? { nil }
-}
-
-/// Volumes as NIfTI files.
-final class NIfTISink: VolumeSink {
-  private let writer: NIfTIWriter
-
-  /// Writes with `writer`.
-  init(_ writer: NIfTIWriter) { self.writer = writer }
-
-  func open(_ header: VolumeHeader) throws { try writer.open(header) }
-  func extra(_ bytes: [UInt8], afterVoxels: Bool) throws {
-    try writer.extra(bytes, afterVoxels: afterVoxels)
-  }
-  func data(_ bytes: UnsafeMutableRawBufferPointer) throws { try writer.data(bytes) }
-  func close() throws { try writer.close() }
-  func drop(reason: String) { writer.drop() }
   func end(skipped: UInt64) {}
   var voxelCRC: UInt32? { nil }
 }

@@ -1,0 +1,150 @@
+/// A condition on a volume's header, as frame-filter(1) describes it.
+///
+///     dtype == "int16" && shape[2] > 100
+public struct HeaderExpression: Sendable {
+  /// What is wrong with the text of an expression.
+  public struct SyntaxError: Error {
+    /// What was expected.
+    public var reason: String
+    /// Where, in characters from 0.
+    public var offset: Int
+  }
+
+  indirect enum Node: Sendable {
+    case literal(JSONValue)
+    case path([Step])
+    case length(Node)
+    case not(Node)
+    case both(Node, Node)
+    case either(Node, Node)
+    case compare(Comparison, Node, Node)
+    case matches(Node, String)
+  }
+
+  enum Step: Sendable {
+    case key(String)
+    case index(Int)
+  }
+
+  enum Comparison: String, Sendable, CaseIterable {
+    case equal = "==", unequal = "!=", lessOrEqual = "<=", greaterOrEqual = ">=", less = "<"
+    case greater = ">", isIn = "in"
+  }
+
+  private let root: Node
+
+  /// Reads an expression.
+  public init(_ text: String) throws(SyntaxError) {
+    var parser = ExpressionParser(text)
+    root = try parser.parse()
+  }
+
+  /// Whether a header meets it.
+  public func holds(_ header: VolumeHeader) throws -> Bool {
+    var object = try JSON.decode(
+      [String: JSONValue].self, from: try JSON.encode(header), in: header.label)
+    object["attrs"] = object["attrs"] ?? object["attributes"]
+    // One channel is the rule, and headers leave it out.
+    object["channels"] = object["channels"] ?? .integer(1)
+    return Self.isTrue(Self.value(root, .object(object)))
+  }
+
+  // MARK: Values
+
+  private static func value(_ node: Node, _ header: JSONValue) -> JSONValue {
+    switch node {
+    case .literal(let value): return value
+    case .path(let steps): return steps.reduce(header, look)
+    case .length(let node):
+      switch value(node, header) {
+      case .array(let items): return .integer(Int64(items.count))
+      case .object(let members): return .integer(Int64(members.count))
+      case .string(let text): return .integer(Int64(text.unicodeScalars.count))
+      default: return .null
+      }
+    case .not(let node): return .boolean(!isTrue(value(node, header)))
+    case .both(let a, let b):
+      return .boolean(isTrue(value(a, header)) && isTrue(value(b, header)))
+    case .either(let a, let b):
+      return .boolean(isTrue(value(a, header)) || isTrue(value(b, header)))
+    case .compare(let comparison, let a, let b):
+      return .boolean(compare(comparison, value(a, header), value(b, header)))
+    case .matches(let node, let pattern):
+      guard case .string(let text) = value(node, header), let regex = try? Regex(pattern) else {
+        return .boolean(false)
+      }
+      return .boolean((try? regex.firstMatch(in: text)) != nil)
+    }
+  }
+
+  private static func look(_ value: JSONValue, _ step: Step) -> JSONValue {
+    switch (value, step) {
+    case (.object(let members), .key(let key)): return members[key] ?? .null
+    case (.array(let items), .index(let index)):
+      let place = index < 0 ? items.count + index : index
+      return items.indices.contains(place) ? items[place] : .null
+    default: return .null
+    }
+  }
+
+  private static func isTrue(_ value: JSONValue) -> Bool {
+    switch value {
+    case .null: false
+    case .boolean(let flag): flag
+    case .string(let text): !text.isEmpty
+    case .array(let items): !items.isEmpty
+    case .object(let members): !members.isEmpty
+    default: number(value) != 0
+    }
+  }
+
+  /// Attributes from names and tables are text: with a number, they count as what they say.
+  private static func number(_ value: JSONValue) -> Double? {
+    switch value {
+    case .integer(let number): Double(number)
+    case .unsigned(let number): Double(number)
+    case .number(let number): number
+    case .string(let text): Double(text)
+    default: nil
+    }
+  }
+
+  private static func isNumber(_ value: JSONValue) -> Bool {
+    if case .string = value { return false }
+    return number(value) != nil
+  }
+
+  private static func compare(_ comparison: Comparison, _ a: JSONValue, _ b: JSONValue) -> Bool {
+    if comparison == .isIn {
+      guard case .array(let items) = b else { return false }
+      return items.contains { compare(.equal, a, $0) }
+    }
+    if comparison == .unequal { return !compare(.equal, a, b) }
+    if isNumber(a) || isNumber(b) {
+      guard let x = number(a), let y = number(b) else { return false }
+      return holds(comparison, x, y)
+    }
+    if case .string(let x) = a, case .string(let y) = b {
+      return holds(comparison, Text(x), Text(y))
+    }
+    return comparison == .equal && a == b
+  }
+
+  private static func holds<T: Comparable>(_ comparison: Comparison, _ x: T, _ y: T) -> Bool {
+    switch comparison {
+    case .equal: x == y
+    case .less: x < y
+    case .lessOrEqual: x <= y
+    case .greater: x > y
+    case .greaterOrEqual: x >= y
+    case .unequal, .isIn: false
+    }
+  }
+
+  /// A text in the order of its bytes.
+  private struct Text: Comparable {
+    var bytes: [UInt8]
+    init(_ text: String) { bytes = Array(text.utf8) }
+    static func < (a: Text, b: Text) -> Bool { a.bytes.lexicographicallyPrecedes(b.bytes) }
+  }
+}

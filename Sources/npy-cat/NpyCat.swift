@@ -1,0 +1,167 @@
+import ArgumentParser
+import ByteIO
+import NIfTI
+import NumPy
+import SystemPackage
+import ToolSupport
+import VolumeFormat
+
+@main
+struct NpyCat: Tool {
+  static let configuration = CommandConfiguration(
+    commandName: "npy-cat",
+    abstract: "Write NumPy arrays as a stream of volumes.",
+    discussion: """
+      Reads .npy files and the arrays of .npz files. The axes of an array are X, Y, Z and so on, \
+      in whatever order its values lie in the file.
+      """,
+    version: volpipeVersion)
+
+  @Option(
+    parsing: .unconditional,
+    help: ArgumentHelp(
+      "Voxel index to RAS+ mm: 12 or 16 numbers, row by row, commas between.",
+      valueName: "numbers"))
+  var affine: String?
+
+  @Option(
+    help: ArgumentHelp("Voxel spacing in mm along X, Y and Z, in place of an affine.",
+      valueName: "x,y,z"))
+  var spacing: String?
+
+  @Flag(help: "The axes are Z, Y, X: the last one is X.")
+  var zyx = false
+
+  @Option(
+    name: .customLong("attr"),
+    help: ArgumentHelp("Give every volume an attribute; repeatable.", valueName: "key=value"))
+  var attributes: [KeyValue] = []
+
+  @Flag(name: .shortAndLong, help: "Report a bad file, go on with the next, and exit 1.")
+  var keepGoing = false
+
+  @Flag(name: .shortAndLong, help: "Show no progress.")
+  var quiet = false
+
+  @Argument(help: "Files; - reads one .npy from standard input.")
+  var path: [String]
+
+  func validate() throws {
+    guard path.allSatisfy({ !$0.isEmpty }) else { throw ValidationError("a path is empty") }
+    guard path.count(where: { $0 == "-" }) <= 1 else {
+      throw ValidationError("standard input can be read once only")
+    }
+    if affine != nil, spacing != nil {
+      throw ValidationError("--affine and --spacing exclude each other")
+    }
+    _ = try matrix()
+  }
+
+  /// The affine that was asked for, 4x4.
+  private func matrix() throws -> [[Double]]? {
+    func numbers(_ text: String) -> [Double]? {
+      let parts = text.split(separator: ",", omittingEmptySubsequences: false)
+      let values = parts.compactMap { Double($0.trimmingPrefix(while: { $0 == " " })) }
+      return values.count == parts.count && values.allSatisfy(\.isFinite) ? values : nil
+    }
+    if let affine {
+      guard let values = numbers(affine), values.count == 12 || values.count == 16,
+        values.count == 12 || Array(values[12...]) == [0, 0, 0, 1]
+      else { throw ValidationError("--affine takes 12 numbers, or 16 of which the last are 0,0,0,1") }
+      return (0..<3).map { Array(values[($0 * 4)..<($0 * 4 + 4)]) } + [[0, 0, 0, 1]]
+    }
+    guard let spacing else { return nil }
+    guard let values = numbers(spacing), values.count == 3, values.allSatisfy({ $0 > 0 }) else {
+      throw ValidationError("--spacing takes three numbers over 0")
+    }
+    return [[values[0], 0, 0, 0], [0, values[1], 0, 0], [0, 0, values[2], 0], [0, 0, 0, 1]]
+  }
+
+  func execute() throws -> ExitStatus {
+    let output = try binaryOutput()
+    let writer = FrameWriter(output)
+    let progress = Progress(quiet: quiet)
+    let affine = try matrix()
+    var skipped: UInt64 = 0
+    for (path, file) in zip(path, filePaths(of: path)) {
+      do {
+        try pass(path, file, affine, to: writer, progress)
+      } catch let error as FormatError where keepGoing {
+        progress.clear()
+        Self.warn(error.description)
+        skipped += 1
+      } catch let failure as IOFailure where keepGoing && failure.kind == .open {
+        progress.clear()
+        Self.warn(failure.description)
+        skipped += 1
+      }
+    }
+    try writer.end(skipped: skipped)
+    try output.close()
+    progress.finish()
+    return skipped > 0 ? .partial : .done
+  }
+
+  private func pass(
+    _ path: String, _ file: FilePath, _ affine: [[Double]]?, to writer: FrameWriter,
+    _ progress: Progress
+  ) throws {
+    func scratch() -> String { "\(temporaryDirectory())/.npy-cat-\(randomIdentifier())" }
+    let stem = file.stem ?? path
+    if path == "-" {
+      let copy = try spool(InputFile(borrowing: 0, name: "standard input"), scratch())
+      try pass(try NpyArray(copy, name: "standard input"), "stdin", affine, to: writer, progress)
+    } else if file.extension == "npz" {
+      let archive = try NpzArchive(path)
+      for number in archive.names.indices {
+        // One array alone is known by its file, several also by their own names.
+        let inner = archive.names[number].split(separator: "/").joined(separator: "_")
+        let name = archive.names.count == 1 ? stem : "\(stem)_\(inner)"
+        try pass(
+          try archive.array(number, scratch: scratch()), name, affine, to: writer, progress)
+      }
+    } else {
+      try pass(
+        try NpyArray(try InputFile(file), name: file.string), stem, affine, to: writer, progress)
+    }
+  }
+
+  private func pass(
+    _ array: NpyArray, _ name: String, _ affine: [[Double]]?, to writer: FrameWriter,
+    _ progress: Progress
+  ) throws {
+    let voxels = VoxelOrder(array, isZYX: zyx)
+    var header = VolumeHeader(name: name, shape: voxels.shape, dtype: array.dtype)
+    header.channels = array.channels
+    header.obsSubjectID = VolumeSource.subject(named: name)
+    header.affine = affine
+    header.voxelSpacing = affine.map { rows in
+      (0..<3).map { column in
+        (0..<3).reduce(0) { $0 + rows[$1][column] * rows[$1][column] }.squareRoot()
+      }
+    }
+    var known = BIDSName(name)?.attributes ?? [:]
+    for attribute in attributes { known[attribute.key] = .string(attribute.value) }
+    if !known.isEmpty { header.attributes = known }
+    try writer.open(header)
+    try voxels.forEachPiece { try writer.data(UnsafeRawBufferPointer($0)) }
+    try writer.close()
+    progress.add(volumes: 1, bytes: header.byteCount)
+  }
+
+  /// Copies what comes to a file without a name, where it can be read at any place.
+  private func spool(_ input: InputFile, _ path: String) throws -> InputFile {
+    let file = try OutputFile(creating: path)
+    let copy = try InputFile(path)
+    try Publishing.remove(path)
+    let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 64)
+    defer { buffer.deallocate() }
+    while case let count = try input.read(into: buffer), count > 0 {
+      try file.write(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
+    }
+    try file.close()
+    return copy
+  }
+
+  static func main() { start() }
+}

@@ -1,0 +1,140 @@
+import ArgumentParser
+import ByteIO
+import NIfTI
+import ToolSupport
+import VolumeFormat
+
+@main
+struct VolExport: Tool {
+  static let configuration = CommandConfiguration(
+    commandName: "vol-export",
+    abstract: "Write volumes of a dataset as a Zarr store or a tree of NIfTI files.",
+    discussion: """
+      A Zarr store is made of the dataset's own bytes, without compressing them again, after every \
+      chunk was verified; it appears whole or not at all.
+      """,
+    version: volpipeVersion)
+
+  @Option(
+    help: ArgumentHelp("Make a Zarr v3 store, which must not exist yet.", valueName: "dir"))
+  var zarr: String?
+
+  @Option(
+    help: ArgumentHelp("Make NIfTI files in COLLECTION/ below DIR.", valueName: "dir"))
+  var nifti: String?
+
+  @Flag(help: "Name the NIfTI files as the Brain Imaging Data Structure does.")
+  var bids = false
+
+  @Option(
+    name: [.customShort("z", allowingJoined: true), .customLong("gzip")],
+    help: ArgumentHelp("Compress NIfTI files with gzip at LEVEL, 1 to 9.", valueName: "level"))
+  var gzip: Int?
+
+  @Flag(name: .shortAndLong, help: "Replace NIfTI files that exist.")
+  var force = false
+
+  @OptionGroup var jobs: JobsOption
+
+  @Flag(name: .shortAndLong, help: "Show no progress.")
+  var quiet = false
+
+  @Argument(
+    help: ArgumentHelp("The dataset, and a snapshot if not the last.", valueName: "dataset[@n]"))
+  var dataset: DatasetArgument
+
+  @Argument(help: "The collection (default: all).")
+  var collection: String?
+
+  @Argument(help: "Volumes of the collection (default: all).")
+  var obsID: [String] = []
+
+  func validate() throws {
+    if (zarr == nil) == (nifti == nil) {
+      throw ValidationError("one of --zarr and --nifti says what to make")
+    }
+    if (zarr ?? nifti ?? "").isEmpty { throw ValidationError("the folder's name is empty") }
+    if zarr != nil, bids || force || gzip != nil {
+      throw ValidationError("--bids, --gzip and --force are for --nifti")
+    }
+    if let gzip, !(1...9).contains(gzip) { throw ValidationError("--gzip takes 1 to 9") }
+  }
+
+  func execute() throws -> ExitStatus {
+    let snapshot = try dataset.openSnapshot()
+    if let collection { try snapshot.requireCollection(collection) }
+    let progress = Progress(quiet: quiet)
+    if obsID.isEmpty {
+      let totals = snapshot.manifest.collections.filter { $0.key == collection ?? $0.key }
+      progress.expect(totals.values.reduce(0) { $0 &+ $1.rawBytes })
+    }
+    var options = VolumeStreamer.Options(
+      jobs: jobs.count, scratchDirectory: temporaryDirectory())
+    options.progress = { progress.add(volumes: 1, bytes: $0, work: $0) }
+    defer { progress.clear() }
+    if let zarr {
+      let store = try ZarrStore(zarr, snapshot)
+      do {
+        try copy(snapshot, to: store, options) { store.expect($0, of: $1) }
+        try store.publish()
+      } catch {
+        store.remove()
+        throw error
+      }
+    } else if let nifti {
+      try Publishing.makeDirectories(nifti)
+      let writer = NIfTIWriter(
+        .init(folder: nifti, name: try name(), gzip: gzip, replaces: force))
+      do {
+        try copy(snapshot, to: NIfTISink(writer), options) { _, _ in }
+      } catch {
+        writer.drop()
+        throw error
+      }
+    }
+    progress.finish()
+    return .done
+  }
+
+  private func name() throws -> NIfTIWriter.Naming {
+    if bids { return { try BIDSPath.path(of: $0) } }
+    let fields: [NameTemplate.Field] = [.collection, .name]
+    guard let template = NameTemplate("{collection}/{name}", fields: fields) else {
+      throw ToolFailure(.internalError, "the template is none")
+    }
+    return { try template.name(of: $0) }
+  }
+
+  /// Reads all volumes that are wanted into `sink`, and tells of each beforehand.
+  private func copy(
+    _ snapshot: Snapshot, to sink: any VolumeSink, _ options: VolumeStreamer.Options,
+    _ expect: (CatalogRecord, Stage) -> Void
+  ) throws {
+    let streamer = VolumeStreamer(snapshot, to: sink, options: options)
+    func add(_ record: CatalogRecord, _ stage: Stage) throws {
+      expect(record, stage)
+      try streamer.add(record, of: stage)
+    }
+    do {
+      if let collection, !obsID.isEmpty {
+        for id in obsID {
+          guard let (stage, record) = try snapshot.volume(id, collection: collection) else {
+            throw ToolFailure(.noInput, "no volume '\(id)' in collection '\(collection)'")
+          }
+          try add(record, stage)
+        }
+      } else {
+        try snapshot.forEachVolume(collection: collection) { stage, record in
+          try add(record, stage)
+          return true
+        }
+      }
+      try streamer.end()
+    } catch {
+      streamer.cancel()
+      throw error
+    }
+  }
+
+  static func main() { start() }
+}

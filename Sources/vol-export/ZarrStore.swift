@@ -1,0 +1,105 @@
+import ByteIO
+import ToolSupport
+import VolumeFormat
+
+/// A Zarr v3 store that is being made beside its place, and gets its name when it is whole.
+///
+/// Volumes come as to any sink, so that all their voxels are verified; what is then written are
+/// the bytes of their shards as they lie in the packs.
+final class ZarrStore: VolumeSink, @unchecked Sendable {
+  private let path: String
+  private let temporary: String
+  private let snapshot: Snapshot
+  private let monitor = Monitor()
+  private var expected: [(record: CatalogRecord, stage: Stage)] = []
+  private var next = 0
+  private var groups: Set<String> = []
+  private var header: VolumeHeader?
+  private var pack: InputFile?
+
+  /// Makes a folder beside `path`.
+  ///
+  /// - Throws: `ToolFailure` if there is something at `path`; `IOFailure`.
+  init(_ path: String, _ snapshot: Snapshot) throws {
+    var path = path
+    while path.count > 1, path.hasSuffix("/") { path.removeLast() }
+    if fileExists(path) {
+      throw ToolFailure(.cannotCreate, "cannot create '\(path)': it exists")
+    }
+    self.path = path
+    self.snapshot = snapshot
+    let parent = Publishing.parent(of: path)
+    try Publishing.makeDirectories(parent)
+    temporary = "\(parent)/.vol-export-\(randomIdentifier())"
+    try Publishing.makeDirectory(temporary)
+    try write(ZarrNode.group(about), "zarr.json")
+    for name in snapshot.manifest.collections.keys.sorted() { try makeGroup(name) }
+  }
+
+  private var about: [String: JSONValue] {
+    [
+      "dataset_id": .string(snapshot.manifest.datasetID),
+      "snapshot": .unsigned(snapshot.manifest.snapshot),
+    ]
+  }
+
+  /// Tells which volume comes next but for those that were told before.
+  func expect(_ record: CatalogRecord, of stage: Stage) {
+    monitor.update { expected.append((record, stage)) }
+  }
+
+  func open(_ header: VolumeHeader) { self.header = header }
+  func extra(_ bytes: [UInt8], afterVoxels: Bool) {}
+  func data(_ bytes: UnsafeMutableRawBufferPointer) {}
+  func drop(reason: String) {}
+  func end(skipped: UInt64) {}
+  var voxelCRC: UInt32? { nil }
+
+  /// The volume is what was stored: its shard is copied.
+  func close() throws {
+    guard let header else { return }
+    let (record, stage) = monitor.update {
+      defer { next += 1 }
+      let result = expected[next]
+      // What was taken is forgotten now and then.
+      if next == 1024 {
+        expected.removeFirst(1025)
+        next = -1
+      }
+      return result
+    }
+    let node = "\(ZarrNode.name(stage.collection))/\(ZarrNode.name(record.obsID))"
+    let key = "\(node)/\(ZarrNode.chunkKey(header))"
+    try Publishing.makeDirectories("\(temporary)/\(Publishing.parent(of: key))")
+    let source = "\(snapshot.dataset.path)/\(stage.packs[record.pack].path)"
+    if pack?.path != source { pack = try InputFile(source) }
+    guard let pack else { return }
+    let file = try OutputFile(creating: "\(temporary)/\(key)")
+    try file.copy(record.shardLength, from: pack, at: record.shardOffset)
+    try file.sync()
+    try file.close()
+    try write(ZarrNode.array(header, record), "\(node)/zarr.json")
+  }
+
+  /// Gives the store its name.
+  func publish() throws {
+    guard !fileExists(path) else {
+      throw ToolFailure(.cannotCreate, "cannot create '\(path)': it exists by now")
+    }
+    try Publishing.rename(temporary, to: path)
+  }
+
+  /// Takes all back.
+  func remove() { try? Publishing.removeTree(temporary) }
+
+  private func makeGroup(_ name: String) throws {
+    var attributes = about
+    attributes["collection"] = .string(name)
+    try Publishing.makeDirectory("\(temporary)/\(ZarrNode.name(name))")
+    try write(ZarrNode.group(attributes), "\(ZarrNode.name(name))/zarr.json")
+  }
+
+  private func write(_ document: [UInt8], _ name: String) throws {
+    try Publishing.write(document, to: "\(temporary)/\(name)")
+  }
+}
