@@ -53,7 +53,8 @@ struct NiftiWrite: Tool {
     guard let template else { throw ToolFailure(.usage, "--name is no template") }
     let writer = NIfTIWriter(
       .init(
-        folder: output == "-" ? nil : output, name: { try template.name(of: $0) }, gzip: gzip, replaces: force))
+        folder: output == "-" ? nil : output, name: template, gzip: gzip,
+        replaces: force))
     let progress = Progress(quiet: quiet)
     let reader = FrameReader(input)
     let lost: UInt64

@@ -25,7 +25,8 @@ struct NpyCat: Tool {
   var affine: String?
 
   @Option(
-    help: ArgumentHelp("Voxel spacing in mm along X, Y and Z, in place of an affine.",
+    help: ArgumentHelp(
+      "Voxel spacing in mm along X, Y and Z, in place of an affine.",
       valueName: "x,y,z"))
   var spacing: String?
 
@@ -67,7 +68,9 @@ struct NpyCat: Tool {
     if let affine {
       guard let values = numbers(affine), values.count == 12 || values.count == 16,
         values.count == 12 || Array(values[12...]) == [0, 0, 0, 1]
-      else { throw ValidationError("--affine takes 12 numbers, or 16 of which the last are 0,0,0,1") }
+      else {
+        throw ValidationError("--affine takes 12 numbers, or 16 of which the last are 0,0,0,1")
+      }
       return (0..<3).map { Array(values[($0 * 4)..<($0 * 4 + 4)]) } + [[0, 0, 0, 1]]
     }
     guard let spacing else { return nil }

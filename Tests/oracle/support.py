@@ -16,7 +16,7 @@ import numpy as np
 REPO = Path(__file__).resolve().parents[2]
 BIN = Path(os.environ.get("VOLPIPE_BIN") or REPO / ".build" / "release").resolve()
 TOOLS = ("nifti-cat", "vol-write", "vol-commit", "vol-meta", "vol-ls", "vol-cat", "vol-rm",
-         "vol-gc", "vol-verify", "nifti-write")
+         "vol-gc", "vol-verify", "vol-export", "nifti-write", "npy-cat", "frame-filter")
 
 sys.path[:0] = [str(REPO / "examples"), str(REPO / "python")]
 

@@ -12,7 +12,8 @@ public enum BIDSPath {
   private static let folders: [String: [String]] = [
     "anat": [
       "T1w", "T2w", "T1rho", "T1map", "T2map", "T2star", "T2starw", "T2starmap", "R1map", "R2map",
-      "R2starmap", "PD", "PDw", "PDmap", "PDT2", "FLAIR", "FLASH", "inplaneT1", "inplaneT2", "angio",
+      "R2starmap", "PD", "PDw", "PDmap", "PDT2", "FLAIR", "FLASH", "inplaneT1", "inplaneT2",
+      "angio",
       "MP2RAGE", "UNIT1", "MESE", "MEGRE", "VFA", "IRT1", "MPM", "MTR", "MTS", "MTRmap", "MTsat",
       "MTVmap", "MWFmap", "Chimap", "defacemask", "mask", "dseg", "probseg",
     ],

@@ -20,6 +20,12 @@ public final class NIfTIWriter {
     /// Whether an existing file is replaced.
     public var replaces: Bool
 
+    /// Makes options with a template for the names.
+    public init(folder: String?, name: NameTemplate, gzip: Int?, replaces: Bool) {
+      self.init(
+        folder: folder, name: { try name.name(of: $0) }, gzip: gzip, replaces: replaces)
+    }
+
     /// Makes options.
     public init(folder: String?, name: @escaping Naming, gzip: Int?, replaces: Bool) {
       self.folder = folder

@@ -43,7 +43,9 @@ struct ExpressionParser {
 
   private mutating func unary() throws(SyntaxError) -> Node {
     var isNegated = false
-    while peek() == UInt8(ascii: "!"), peek(1) != UInt8(ascii: "="), take("!") { isNegated.toggle() }
+    while peek() == UInt8(ascii: "!"), peek(1) != UInt8(ascii: "="), take("!") {
+      isNegated.toggle()
+    }
     let node = try test()
     return isNegated ? .not(node) : node
   }
@@ -153,7 +155,9 @@ struct ExpressionParser {
     var bytes: [UInt8] = []
     while let byte = peek(), byte != quote {
       // A backslash keeps the quote and itself from their meaning; before all else it stays.
-      if byte == UInt8(ascii: "\\"), let next = peek(1), next == quote || next == byte { place += 1 }
+      if byte == UInt8(ascii: "\\"), let next = peek(1), next == quote || next == byte {
+        place += 1
+      }
       bytes.append(text[place])
       place += 1
     }

@@ -48,12 +48,21 @@ public final class FrameSink: VolumeSink {
 }
 
 /// Volumes of which nothing is kept, for one who wants the checks on the way only.
-final class DiscardingSink: VolumeSink {
-  func open(_ header: VolumeHeader) {}
-  func extra(_ bytes: [UInt8], afterVoxels: Bool) {}
-  func data(_ bytes: UnsafeMutableRawBufferPointer) {}
-  func close() {}
-  func drop(reason: String) {}
-  func end(skipped: UInt64) {}
-  var voxelCRC: UInt32? { nil }
+public final class DiscardingSink: VolumeSink {
+  /// Makes one.
+  public init() {}
+  /// See `VolumeSink`.
+  public func open(_ header: VolumeHeader) {}
+  /// See `VolumeSink`.
+  public func extra(_ bytes: [UInt8], afterVoxels: Bool) {}
+  /// See `VolumeSink`.
+  public func data(_ bytes: UnsafeMutableRawBufferPointer) {}
+  /// See `VolumeSink`.
+  public func close() {}
+  /// See `VolumeSink`.
+  public func drop(reason: String) {}
+  /// See `VolumeSink`.
+  public func end(skipped: UInt64) {}
+  /// See `VolumeSink`.
+  public var voxelCRC: UInt32? { nil }
 }
