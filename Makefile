@@ -45,7 +45,8 @@ lint:
 install: build
 	install -d "$(BIN)" "$(SHARE)/man/man1" "$(SHARE)/man/man5" "$(SHARE)/man/man7" \
 	    "$(SHARE)/bash-completion/completions" "$(SHARE)/zsh/site-functions" \
-	    "$(SHARE)/fish/vendor_completions.d"
+	    "$(SHARE)/fish/vendor_completions.d" "$(SHARE)/volpipe"
+	install -m 644 python/volpipe.py "$(SHARE)/volpipe/"
 	for tool in $(TOOLS); do \
 	    install -s -m 755 "$(BUILD)/$$tool" "$(BIN)/$$tool" && \
 	    "$(BUILD)/$$tool" --generate-completion-script bash \
@@ -64,6 +65,7 @@ uninstall:
 	    rm -f "$(BIN)/$$tool" "$(SHARE)/bash-completion/completions/$$tool" \
 	        "$(SHARE)/zsh/site-functions/_$$tool" "$(SHARE)/fish/vendor_completions.d/$$tool.fish"; \
 	done
+	rm -rf "$(SHARE)/volpipe"
 	for page in man/*.[157]; do \
 	    rm -f "$(SHARE)/man/man$${page##*.}/$${page##*/}"; \
 	done

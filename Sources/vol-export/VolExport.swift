@@ -73,7 +73,7 @@ struct VolExport: Tool {
     options.progress = { progress.add(volumes: 1, bytes: $0, work: $0) }
     defer { progress.clear() }
     if let zarr {
-      let store = try ZarrStore(zarr, snapshot)
+      let store = try ZarrStore(zarr, snapshot, collection: collection)
       do {
         try copy(snapshot, to: store, options) { store.expect($0, of: $1) }
         try store.publish()

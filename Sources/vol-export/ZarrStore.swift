@@ -13,14 +13,13 @@ final class ZarrStore: VolumeSink, @unchecked Sendable {
   private let monitor = Monitor()
   private var expected: [(record: CatalogRecord, stage: Stage)] = []
   private var next = 0
-  private var groups: Set<String> = []
   private var header: VolumeHeader?
   private var pack: InputFile?
 
-  /// Makes a folder beside `path`.
+  /// Makes a folder beside `path`, with the group of a collection, or of all.
   ///
   /// - Throws: `ToolFailure` if there is something at `path`; `IOFailure`.
-  init(_ path: String, _ snapshot: Snapshot) throws {
+  init(_ path: String, _ snapshot: Snapshot, collection: String?) throws {
     var path = path
     while path.count > 1, path.hasSuffix("/") { path.removeLast() }
     if fileExists(path) {
@@ -33,7 +32,9 @@ final class ZarrStore: VolumeSink, @unchecked Sendable {
     temporary = "\(parent)/.vol-export-\(randomIdentifier())"
     try Publishing.makeDirectory(temporary)
     try write(ZarrNode.group(about), "zarr.json")
-    for name in snapshot.manifest.collections.keys.sorted() { try makeGroup(name) }
+    for name in snapshot.manifest.collections.keys where name == collection ?? name {
+      try makeGroup(name)
+    }
   }
 
   private var about: [String: JSONValue] {

@@ -226,7 +226,9 @@ def test_exports_come_whole_or_not_at_all(scanned, tmp_path):
 def test_one_collection_or_volume_is_exported_alone(scanned, tmp_path):
     box, paths = scanned
     ok(f"vol-export -q --zarr {tmp_path}/one ds CT rgb tiny", box)
-    assert set(zarr.open_group(tmp_path / "one", mode="r")["CT"].array_keys()) == {"rgb", "tiny"}
+    group = zarr.open_group(tmp_path / "one", mode="r")
+    assert set(group.group_keys()) == {"CT"}
+    assert set(group["CT"].array_keys()) == {"rgb", "tiny"}
 
 
 def test_files_come_back_in_a_tree(scanned, tmp_path):

@@ -1,4 +1,4 @@
-/// What a Zarr v3 reader needs to know of a collection and its volumes; see vol-dataset(5), Zarr.
+/// What a Zarr v3 reader needs to know of a collection and its volumes; see vol-dataset(5), Shard.
 public enum ZarrNode {
   private static let axes = ["x", "y", "z", "t", "u", "v", "w"]
 
