@@ -9,6 +9,7 @@ public final class RegionServer {
   public static let maximumRegion = SlabLimit.standard
 
   private enum Step: Sendable {
+    case whole(StoredVolume, Slab, String)
     case chunks(StoredVolume, Slab, Range<Int>)
     case answer(Slab, String)
     case refuse(String)
@@ -41,6 +42,13 @@ public final class RegionServer {
       makeWorker: { DecodeWorker() },
       transform: { worker, step in
         switch step {
+        case .whole(let volume, let slab, let head):
+          do {
+            try volume.decode(0..<slab.chunkCount, of: slab, with: worker)
+            return .answer(slab, head)
+          } catch {
+            return .refuse("\(error)")
+          }
         case .chunks(let volume, let slab, let range):
           do {
             try volume.decode(range, of: slab, with: worker)
@@ -67,9 +75,10 @@ public final class RegionServer {
       return try pipeline.submit(.refuse(reason))
     }
     let (volume, head, slab) = prepared
-    // Nobody else to wait for: all threads work on it. Else each works on a request of its own,
-    // which spares them waking each other.
-    let step = pipeline.isIdle ? (slab.chunkCount + jobs - 1) / jobs : slab.chunkCount
+    // While others wait, each thread works on a request of its own, which spares them waking each
+    // other; with nobody else to wait for, all work on this one.
+    guard pipeline.isIdle else { return try pipeline.submit(.whole(volume, slab, head)) }
+    let step = (slab.chunkCount + jobs - 1) / jobs
     for start in stride(from: 0, to: slab.chunkCount, by: step) {
       try pipeline.submit(.chunks(volume, slab, start..<min(slab.chunkCount, start + step)))
     }
