@@ -91,72 +91,65 @@ public struct Dataset: Sendable {
   /// What `HEAD` holds; nil if it does not exist.
   func hint() throws -> [UInt8]? { try Self.readIfPresent(file(Layout.head), maximum: 128) }
 
-  // MARK: Stages
+  // MARK: What is staged
 
   /// The finished stages that `manifest` does not hold, in order of their creation, then of id.
   public func pendingStages(besides manifest: Manifest?) throws -> [Stage] {
-    let committed = Set(manifest?.stages.map(\.stage) ?? [])
-    return try stageIDs().filter { !committed.contains($0) }
-      .compactMap { try stage($0) }
-      .sorted { ($0.created, $0.stage) < ($1.created, $1.stage) }
-  }
-
-  /// The ids of all stage records that lie in the dataset.
-  func stageIDs() throws -> [String] {
-    try names(in: Layout.stages).compactMap(Layout.stageID)
-  }
-
-  /// The ids of all records of staged subject tables that lie in the dataset.
-  func tableIDs() throws -> [String] { try names(in: Layout.stages).compactMap(Layout.tableID) }
-
-  /// The finished stage `id`; nil if there is no record of it.
-  func stage(_ id: String) throws -> Stage? {
-    let source = file(Layout.stage(id))
-    guard let bytes = try Self.readIfPresent(source, maximum: StageRecord.maximumSize) else {
-      return nil
-    }
-    let record = try SealedDocument.decode(StageRecord.self, from: bytes, in: source)
-    guard record.datasetID == self.id else { throw FormatError(source, "it is of another dataset") }
-    guard record.stage.stage == id else { throw FormatError(source, "it is of another stage") }
-    if let defect = record.stage.defect() { throw FormatError(source, defect) }
-    return record.stage
+    try pending(besides: manifest?.stages.map(\.stage))
   }
 
   /// The staged subject tables that `manifest` does not hold, in order of their creation.
   public func pendingTables(besides manifest: Manifest?) throws -> [SubjectStage] {
-    let committed = Set(manifest?.subjects?.stages ?? [])
-    return try tableIDs().filter { !committed.contains($0) }
-      .compactMap { try table($0) }
-      .sorted { ($0.created, $0.stage) < ($1.created, $1.stage) }
+    try pending(besides: manifest?.subjects?.stages)
   }
 
-  /// The staged subject table `id`; nil if there is no record of it.
-  func table(_ id: String) throws -> SubjectStage? {
-    let source = file(Layout.tableRecord(id))
-    guard let bytes = try Self.readIfPresent(source, maximum: 1 << 16) else { return nil }
-    let record = try SealedDocument.decode(SubjectStageRecord.self, from: bytes, in: source)
+  private func pending<Content: Staged>(besides committed: [String]?) throws -> [Content] {
+    let committed = Set(committed ?? [])
+    return try stagedIDs(Content.self).filter { !committed.contains($0) }
+      .compactMap { try staged($0) }
+      .sorted { $0.precedes($1) }
+  }
+
+  /// The ids of all records of this kind that lie in the dataset.
+  func stagedIDs<Content: Staged>(_ kind: Content.Type) throws -> [String] {
+    try names(in: Layout.stages).compactMap { Layout.recordID($0, Content.recordEnding) }
+  }
+
+  /// What is staged under `id`; nil if there is no record of it.
+  func staged<Content: Staged>(_ id: String) throws -> Content? {
+    let source = record(of: id, Content.self)
+    guard let bytes = try Self.readIfPresent(source, maximum: Content.maximumRecord) else {
+      return nil
+    }
+    let record = try SealedDocument.decode(StagedRecord<Content>.self, from: bytes, in: source)
     guard record.datasetID == self.id else { throw FormatError(source, "it is of another dataset") }
-    guard record.stage.stage == id else { throw FormatError(source, "it is of another stage") }
-    if let defect = record.stage.defect() { throw FormatError(source, defect) }
-    return record.stage
+    guard record.content.stage == id else { throw FormatError(source, "it is of another stage") }
+    if let defect = record.content.defect() { throw FormatError(source, defect) }
+    return record.content
   }
 
-  /// Publishes the record of a staged subject table, whose file is on disk.
-  func publish(_ stage: SubjectStage) throws {
-    try publishRecord(
-      try SealedDocument.encode(SubjectStageRecord(datasetID: id, stage: stage)),
-      stage: stage.stage, as: Layout.tableRecord(stage.stage))
+  /// The path of a record.
+  func record<Content: Staged>(of id: String, _ kind: Content.Type) -> String {
+    file(Layout.record(id, Content.recordEnding))
   }
 
-  /// Gives a record its name, when all that it names is on disk; no part of it stays on failure.
-  func publishRecord(_ document: [UInt8], stage: String, as path: String) throws {
-    let temporary = file(Layout.temporary(Layout.stages, stage))
+  /// Publishes the record of what is staged, all of whose files are on disk; no part of it stays on
+  /// failure.
+  func publish<Content: Staged>(_ content: Content) throws {
+    let document = try SealedDocument.encode(StagedRecord(datasetID: id, content))
+    // Only many packs make a record long.
+    guard document.count <= Content.maximumRecord else {
+      throw FormatError(
+        content.stage, "its record would be over 16 MiB; choose a larger --pack-size")
+    }
+    let path = record(of: content.stage, Content.self)
+    let temporary = file(Layout.temporary(Layout.stages, content.stage))
     try Publishing.write(document, to: temporary)
     do {
-      try Publishing.rename(temporary, to: file(path))
+      try Publishing.rename(temporary, to: path)
     } catch {
       // The rename may be done and only its flush have failed: no record may outlive its files.
-      try? Publishing.remove(file(path))
+      try? Publishing.remove(path)
       try? Publishing.remove(temporary)
       throw error
     }

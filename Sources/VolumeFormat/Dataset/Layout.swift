@@ -48,7 +48,14 @@ enum Layout {
     return Names.isHexadecimal(table, count: 32) && path == subjects(table)
   }
 
-  static func stage(_ stage: String) -> String { "\(stages)/\(stage).json" }
+  /// The path of the record of what is staged.
+  static func record(_ id: String, _ ending: String) -> String { "\(stages)/\(id)\(ending)" }
+
+  /// The id in a record's file name, or nil if it has another ending.
+  static func recordID(_ name: String, _ ending: String) -> String? {
+    let id = String(name.prefix(32))
+    return Names.isHexadecimal(id, count: 32) && name == id + ending ? id : nil
+  }
 
   /// A name that no published file has, for one that is not finished.
   static func temporary(_ directory: String, _ name: String) -> String { "\(directory)/.\(name)" }
@@ -91,20 +98,5 @@ enum Layout {
       }
     }
     return nil
-  }
-
-  /// The path of the record of a staged subject table.
-  static func tableRecord(_ table: String) -> String { "\(stages)/\(table)-subjects.json" }
-
-  /// The table of a record's file name, or nil.
-  static func tableID(_ name: String) -> String? {
-    let id = String(name.prefix(32))
-    return Names.isHexadecimal(id, count: 32) && name == "\(id)-subjects.json" ? id : nil
-  }
-
-  /// The stage of a record's file name, or nil.
-  static func stageID(_ name: String) -> String? {
-    let id = String(name.dropLast(5))
-    return name.hasSuffix(".json") && Names.isHexadecimal(id, count: 32) ? id : nil
   }
 }

@@ -111,68 +111,67 @@ public struct Stage: Codable, Sendable, Equatable {
   }
 }
 
-/// `stages/STAGE.json`: a stage before it is committed.
-struct StageRecord: Codable {
-  static let format = "volpipe-stage"
-  static let maximumSize = 16 << 20
-  var datasetID: String
-  var stage: Stage
-
-  enum CodingKeys: String, CodingKey {
-    case format, version
-    case datasetID = "dataset_id"
-  }
-
-  init(datasetID: String, stage: Stage) {
-    self.datasetID = datasetID
-    self.stage = stage
-  }
-
-  init(from decoder: any Decoder) throws {
-    let c = try decoder.container(keyedBy: CodingKeys.self)
-    try checkFormat(c, .format, .version, Self.format, decoder)
-    datasetID = try c.decode(String.self, forKey: .datasetID)
-    stage = try Stage(from: decoder)
-  }
-
-  func encode(to encoder: any Encoder) throws {
-    var c = encoder.container(keyedBy: CodingKeys.self)
-    try c.encode(Self.format, forKey: .format)
-    try c.encode(currentVersion, forKey: .version)
-    try c.encode(datasetID, forKey: .datasetID)
-    try stage.encode(to: encoder)
-  }
+/// What a writer stages: it has a record in `stages/` until it is committed.
+protocol Staged: Codable {
+  /// The record's `format`.
+  static var format: String { get }
+  /// What follows the id in the record's file name.
+  static var recordEnding: String { get }
+  /// The longest record, in bytes.
+  static var maximumRecord: Int { get }
+  /// Its id, 32 hexadecimal digits.
+  var stage: String { get }
+  /// When it was finished, UTC.
+  var created: String { get }
+  /// What makes it unusable, or nil.
+  func defect() -> String?
 }
 
-/// `stages/TABLE-subjects.json`: a staged subject table.
-struct SubjectStageRecord: Codable {
-  static let format = "volpipe-subjects-stage"
-  var datasetID: String
-  var stage: SubjectStage
+extension Staged {
+  /// Whether this is committed before `other`.
+  func precedes(_ other: Self) -> Bool { (created, stage) < (other.created, other.stage) }
+}
 
-  enum CodingKeys: String, CodingKey {
+extension Stage: Staged {
+  static let format = "volpipe-stage"
+  static let recordEnding = ".json"
+  static let maximumRecord = 16 << 20
+}
+
+extension SubjectStage: Staged {
+  static let format = "volpipe-subjects-stage"
+  static let recordEnding = "-subjects.json"
+  static let maximumRecord = 1 << 16
+}
+
+/// The record of what is staged, whose keys stand beside its own.
+struct StagedRecord<Content: Staged>: Codable {
+  var datasetID: String
+  var content: Content
+
+  private enum CodingKeys: String, CodingKey {
     case format, version
     case datasetID = "dataset_id"
   }
 
-  init(datasetID: String, stage: SubjectStage) {
+  init(datasetID: String, _ content: Content) {
     self.datasetID = datasetID
-    self.stage = stage
+    self.content = content
   }
 
   init(from decoder: any Decoder) throws {
     let c = try decoder.container(keyedBy: CodingKeys.self)
-    try checkFormat(c, .format, .version, Self.format, decoder)
+    try checkFormat(c, .format, .version, Content.format, decoder)
     datasetID = try c.decode(String.self, forKey: .datasetID)
-    stage = try SubjectStage(from: decoder)
+    content = try Content(from: decoder)
   }
 
   func encode(to encoder: any Encoder) throws {
     var c = encoder.container(keyedBy: CodingKeys.self)
-    try c.encode(Self.format, forKey: .format)
+    try c.encode(Content.format, forKey: .format)
     try c.encode(currentVersion, forKey: .version)
     try c.encode(datasetID, forKey: .datasetID)
-    try stage.encode(to: encoder)
+    try content.encode(to: encoder)
   }
 }
 

@@ -112,7 +112,9 @@ public struct Verifier {
       }
     }
     finding { try check(hint: try hint.get(), digests, last: numbers.last) }
-    for id in try dataset.stageIDs() { finding { _ = try dataset.stage(id) } }
+    for id in try dataset.stagedIDs(Stage.self) {
+      finding { let _: Stage? = try dataset.staged(id) }
+    }
     guard let number = snapshot ?? numbers.last else { return nil }
     // One that cannot be read was reported already.
     return parents[number] != nil || number == 1 ? try? Snapshot(dataset, number: number) : nil

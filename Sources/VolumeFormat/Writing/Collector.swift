@@ -61,7 +61,8 @@ public struct Collector {
     for number in expired { try remove(Layout.manifest(number), report) }
     if !isDry, !expired.isEmpty { try Publishing.syncDirectory(dataset.file(Layout.manifests)) }
     let files = try list()
-    let staged = Set(try dataset.stageIDs() + dataset.tableIDs())
+    let staged = Set(
+      try dataset.stagedIDs(Stage.self) + dataset.stagedIDs(SubjectStage.self))
     var needed: Set<String> = []
     for number in try dataset.snapshotNumbers() where !expired.contains(number) {
       // One that another collector has removed in the meantime keeps nothing.

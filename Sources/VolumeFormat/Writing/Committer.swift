@@ -63,8 +63,10 @@ public struct Committer {
       try? reviser.removeUnused(besides: manifest.stages)
       try? merger.removeUnused(besides: manifest.subjects)
       // Those whose removal fails are recognised as committed by whoever comes next.
-      for stage in taken { try? Publishing.remove(dataset.file(Layout.stage(stage.stage))) }
-      for table in tables { try? Publishing.remove(dataset.file(Layout.tableRecord(table.stage))) }
+      for stage in taken { try? Publishing.remove(dataset.record(of: stage.stage, Stage.self)) }
+      for table in tables {
+        try? Publishing.remove(dataset.record(of: table.stage, SubjectStage.self))
+      }
       return Result(manifest: manifest, stages: taken, hasNewTable: !tables.isEmpty)
     } catch let unsure as UnsureCommit {
       throw unsure
@@ -106,19 +108,16 @@ public struct Committer {
           "in '\(dataset.path)': stage '\(name)' is committed already")
       }
       let isID = Names.isHexadecimal(name, count: 32)
-      if isID, let stage = try dataset.stage(name) {
+      if isID, let stage: Stage = try dataset.staged(name) {
         stages.append(stage)
-      } else if isID, let table = try dataset.table(name) {
+      } else if isID, let table: SubjectStage = try dataset.staged(name) {
         tables.append(table)
       } else {
         throw CommitRefusal.nothingStaged(
           "in '\(dataset.path)': no finished stage '\(name)'; vol-ls --staged lists them")
       }
     }
-    return (
-      stages.sorted { ($0.created, $0.stage) < ($1.created, $1.stage) },
-      tables.sorted { ($0.created, $0.stage) < ($1.created, $1.stage) }
-    )
+    return (stages.sorted { $0.precedes($1) }, tables.sorted { $0.precedes($1) })
   }
 
   private func requireMatch(_ stages: [Stage], _ subjects: SubjectsEntry) throws {

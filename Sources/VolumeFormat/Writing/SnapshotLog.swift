@@ -99,18 +99,19 @@ struct SnapshotLog {
   ///
   /// They must be gone before a later snapshot may leave such a stage out, or it would come back.
   private func forgetCommitted(_ head: Manifest?) throws {
-    let committed = Set(head?.stages.map(\.stage) ?? [])
-    let tables = Set(head?.subjects?.stages ?? [])
-    var isChanged = false
-    for stage in try dataset.stageIDs() where committed.contains(stage) {
-      try Publishing.remove(dataset.file(Layout.stage(stage)))
-      isChanged = true
-    }
-    for table in try dataset.tableIDs() where tables.contains(table) {
-      try Publishing.remove(dataset.file(Layout.tableRecord(table)))
-      isChanged = true
-    }
-    if isChanged { try Publishing.syncDirectory(dataset.file(Layout.stages)) }
+    let stages = try forget(head?.stages.map(\.stage), Stage.self)
+    let tables = try forget(head?.subjects?.stages, SubjectStage.self)
+    if stages || tables { try Publishing.syncDirectory(dataset.file(Layout.stages)) }
+  }
+
+  /// Removes the records of one kind that are `committed`; whether there were any.
+  private func forget<Content: Staged>(
+    _ committed: [String]?, _ kind: Content.Type
+  ) throws -> Bool {
+    let known = Set(committed ?? [])
+    let found = try dataset.stagedIDs(kind).filter(known.contains)
+    for id in found { try Publishing.remove(dataset.record(of: id, kind)) }
+    return !found.isEmpty
   }
 
   private func manifest(

@@ -276,12 +276,7 @@ public final class StageWriter {
     for file in result.files {
       _ = try InputFile.recorded(dataset.file(file.path), bytes: file.bytes)
     }
-    let record = StageRecord(datasetID: dataset.id, stage: result)
-    let json = try SealedDocument.encode(record)
-    guard json.count <= StageRecord.maximumSize else {
-      throw FormatError(stage, "its record would be over 16 MiB; choose a larger --pack-size")
-    }
-    try dataset.publishRecord(json, stage: stage, as: Layout.stage(stage))
+    try dataset.publish(result)
     return result
   }
 
