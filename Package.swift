@@ -31,6 +31,8 @@ let package = Package(
   ],
   targets: [
     .systemLibrary(name: "CLinux"),
+    library("CPCRE2", "libpcre2-8", "libpcre2-dev"),
+    .target(name: "CRapidJSON", sources: ["parse.cpp"], publicHeadersPath: "include"),
     library("CISAL", "libisal", "libisal-dev"),
     library("CZip", "libzip", "libzip-dev"),
     library("CZlib", "zlib", "zlib1g-dev"),
@@ -40,7 +42,8 @@ let package = Package(
       name: "ByteIO", dependencies: ["CISAL", "CZlib", "CCrypto", "CLinux", system],
       swiftSettings: strict),
     .target(
-      name: "VolumeFormat", dependencies: ["ByteIO", "CZstd", system], swiftSettings: strict),
+      name: "VolumeFormat", dependencies: ["ByteIO", "CPCRE2", "CRapidJSON", "CZstd", system],
+      swiftSettings: strict),
     .target(
       name: "NIfTI",
       dependencies: ["ByteIO", "VolumeFormat", "CISAL", "CZlib", "CZstd", system],

@@ -24,6 +24,33 @@ public final class InputFile: @unchecked Sendable {
     }
   }
 
+  /// Opens `path`, where a named pipe is not waited for and a symbolic link is not followed.
+  ///
+  /// - Throws: `IOFailure`, with `tooManySymbolicLinkLevels` for a link.
+  public init(unlinked path: String) throws(IOFailure) {
+    self.path = path
+    owned = true
+    descriptor = try retrying(.open, "open", path) {
+      try FileDescriptor.open(
+        FilePath(path), .readOnly, options: [.closeOnExec, .nonBlocking, .noFollow])
+    }
+  }
+
+  /// Reads what was written to a scratch file, at its own position from the beginning.
+  ///
+  /// - Throws: `IOFailure`.
+  public init(reading file: OutputFile) throws(IOFailure) {
+    path = file.path
+    owned = true
+    descriptor = try retrying(.transfer, "read", file.path) {
+      let copy = fcntl(file.rawDescriptor, F_DUPFD_CLOEXEC, 3)
+      if copy < 0 { throw Errno(rawValue: errno) }
+      let descriptor = FileDescriptor(rawValue: copy)
+      try descriptor.seek(offset: 0, from: .start)
+      return descriptor
+    }
+  }
+
   /// Takes a descriptor that is open already and stays so, such as 0.
   public init(borrowing descriptor: Int32, name: String) {
     path = name
@@ -84,13 +111,42 @@ public final class OutputFile: @unchecked Sendable {
   private var isOpen = true
 
   /// Creates `path`, which must not exist.
-  public init(creating path: String, readable: Bool = false) throws(IOFailure) {
+  public init(creating path: String) throws(IOFailure) {
     self.path = path
     descriptor = try retrying(.create, "create", path) {
       try FileDescriptor.open(
-        FilePath(path), readable ? .readWrite : .writeOnly,
-        options: [.create, .exclusiveCreate, .closeOnExec],
+        FilePath(path), .writeOnly, options: [.create, .exclusiveCreate, .closeOnExec],
         permissions: [.ownerReadWrite, .groupReadWrite, .otherReadWrite])
+    }
+  }
+
+  /// Makes a scratch file in `folder`, to be written and read by this process alone: it has no name,
+  /// and is gone with the process.
+  ///
+  /// Where the file system has no such files, it has a random name for a moment, and nobody else
+  /// may open it.
+  ///
+  /// - Throws: `IOFailure` that names the folder.
+  public init(scratchIn folder: String) throws(IOFailure) {
+    path = "a scratch file in \(folder)"
+    let unnamed = volpipe_open_unnamed(folder)
+    if unnamed >= 0 {
+      descriptor = FileDescriptor(rawValue: unnamed)
+      return
+    }
+    let reason = Errno(rawValue: errno)
+    guard [.notSupported, .isDirectory, .invalidArgument].contains(reason) else {
+      throw IOFailure(.create, "create", path, reason)
+    }
+    let name = FilePath(folder).appending(".volpipe-\(randomIdentifier())")
+    descriptor = try retrying(.create, "create", path) {
+      let descriptor = try FileDescriptor.open(
+        name, .readWrite, options: [.create, .exclusiveCreate, .closeOnExec, .noFollow],
+        permissions: [.ownerReadWrite])
+      try descriptor.closingOnFailure {
+        if unlink(name.string) != 0 { throw Errno(rawValue: errno) }
+      }
+      return descriptor
     }
   }
 
@@ -103,6 +159,9 @@ public final class OutputFile: @unchecked Sendable {
   deinit {
     if isOpen, descriptor.rawValue > 2 { try? descriptor.close() }
   }
+
+  /// For calls on two files.
+  var rawDescriptor: Int32 { descriptor.rawValue }
 
   /// Writes all of `bytes`.
   public func write(_ bytes: UnsafeRawBufferPointer) throws(IOFailure) {
@@ -258,6 +317,17 @@ public final class OutputFile: @unchecked Sendable {
         signal(SIGPIPE, SIG_DFL)
         raise(SIGPIPE)
       }
+      throw error
+    }
+  }
+}
+
+extension FileDescriptor {
+  fileprivate func closingOnFailure(_ body: () throws -> Void) throws {
+    do {
+      try body()
+    } catch {
+      try? close()
       throw error
     }
   }

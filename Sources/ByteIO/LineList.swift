@@ -1,4 +1,5 @@
-/// Items in a file, one a line or each ended by NUL; empty ones are passed over.
+/// Items in a file, one a line or each ended by NUL; empty ones are passed over, unless the list is
+/// strict.
 public struct LineList {
   /// An item that is longer than it may be.
   public struct TooLong: Error {
@@ -8,17 +9,23 @@ public struct LineList {
     public var maximum: Int
   }
 
+  /// In a strict list, an empty item, or a last one without its end.
+  public struct Irregular: Error {}
+
   private let file: InputFile
   private let separator: UInt8
   private let maximum: Int
+  private let isStrict: Bool
   private var buffer: [UInt8] = []
   private var start = 0
   private var isAtEnd = false
 
   /// Reads from `file`, after `head`, which was taken from it already.
   public init(
-    _ file: InputFile, nulSeparated: Bool, maximum: Int = 1 << 16, head: [UInt8] = []
+    _ file: InputFile, nulSeparated: Bool, maximum: Int = 1 << 16, head: [UInt8] = [],
+    isStrict: Bool = false
   ) {
+    self.isStrict = isStrict
     self.file = file
     self.maximum = maximum
     buffer = head
@@ -27,7 +34,7 @@ public struct LineList {
 
   /// The next item; nil at the end.
   ///
-  /// - Throws: `TooLong`; `IOFailure`.
+  /// - Throws: `TooLong`; `Irregular`; `IOFailure`.
   public mutating func next() throws -> [UInt8]? {
     while true {
       let item: ArraySlice<UInt8>
@@ -38,12 +45,14 @@ public struct LineList {
         item = buffer[start...]
         start = buffer.count
         if item.isEmpty { return nil }
+        if isStrict { throw Irregular() }
       } else {
         try refill()
         continue
       }
       guard item.count <= maximum else { throw TooLong(path: file.path, maximum: maximum) }
       if !item.isEmpty { return Array(item) }
+      if isStrict { throw Irregular() }
     }
   }
 

@@ -45,6 +45,15 @@ public final class Monitor: @unchecked Sendable {
   }
 }
 
+/// A thread that the system refuses, as under a limit on processes or memory.
+public struct ThreadRefused: Error {
+  /// How many threads there are that were asked for together with it.
+  public var started: Int
+
+  /// Says that after `started` threads there was none more.
+  public init(started: Int) { self.started = started }
+}
+
 /// A thread of the system that runs one closure.
 public final class WorkerThread {
   private final class Body {
@@ -55,7 +64,9 @@ public final class WorkerThread {
   private var thread = pthread_t()
 
   /// Starts `body`.
-  public init(_ body: @escaping @Sendable () -> Void) {
+  ///
+  /// - Throws: `ThreadRefused`.
+  public init(_ body: @escaping @Sendable () -> Void) throws(ThreadRefused) {
     let box = Unmanaged.passRetained(Body(body)).toOpaque()
     let result = pthread_create(
       &thread, nil,
@@ -64,7 +75,10 @@ public final class WorkerThread {
         Unmanaged<Body>.fromOpaque(argument).takeRetainedValue().run()
         return nil
       }, box)
-    precondition(result == 0, "the system refuses a thread")
+    guard result == 0 else {
+      Unmanaged<Body>.fromOpaque(box).release()
+      throw ThreadRefused(started: 0)
+    }
   }
 
   /// Waits for its end.

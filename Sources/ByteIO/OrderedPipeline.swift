@@ -2,12 +2,14 @@
 ///
 /// `transform` runs on any of `jobs` threads, each with a worker state of its own (a codec
 /// context, a buffer); `sink` gets the results one at a time, in order, on one further thread.
-/// At most `capacity` items are under way, so that memory is bounded by them.
+/// At most `capacity` items are under way, and those that take much memory only as far as `budget`
+/// goes, so that memory does not grow with the number of threads.
 ///
 /// The first error of either closure ends the work; `submit` and `finish` throw it.
 public final class OrderedPipeline<Worker, Input: Sendable, Output: Sendable>: @unchecked Sendable {
   private let monitor = Monitor()
   private let capacity: Int
+  private let budget: Int
   private var threads: [WorkerThread] = []
 
   private var inputs: [UInt64: Input] = [:]
@@ -15,21 +17,48 @@ public final class OrderedPipeline<Worker, Input: Sendable, Output: Sendable>: @
   private var submitted: UInt64 = 0
   private var taken: UInt64 = 0
   private var sunk: UInt64 = 0
+  /// What the items under way cost that cost anything, and the sum.
+  private var costs: [UInt64: Int] = [:]
+  private var spent = 0
   private var isFinished = false
   private var failure: (any Error)?
 
   /// Starts the threads.
+  ///
+  /// - Parameters:
+  ///   - jobs: threads that run `transform`.
+  ///   - capacity: the most items under way.
+  ///   - budget: the most bytes that these may cost together, unless there is one only.
+  ///   - makeWorker: makes a thread's own state.
+  ///   - transform: does the work.
+  ///   - sink: takes what comes of it, in order.
+  /// - Throws: `ThreadRefused`; no thread is left running then.
   public init(
-    jobs: Int, capacity: Int,
+    jobs: Int, capacity: Int, budget: Int = 96 << 20,
     makeWorker: @escaping @Sendable () throws -> Worker,
     transform: @escaping @Sendable (inout Worker, Input) throws -> Output,
     sink: @escaping @Sendable (Output) throws -> Void
-  ) {
+  ) throws {
     precondition(jobs > 0 && capacity > 0)
     self.capacity = capacity
+    self.budget = budget
+    do {
+      try start(jobs, makeWorker, transform, sink)
+    } catch {
+      let started = threads.count
+      cancel()
+      throw ThreadRefused(started: started)
+    }
+  }
+
+  private func start(
+    _ jobs: Int, _ makeWorker: @escaping @Sendable () throws -> Worker,
+    _ transform: @escaping @Sendable (inout Worker, Input) throws -> Output,
+    _ sink: @escaping @Sendable (Output) throws -> Void
+  ) throws {
     for _ in 0..<jobs {
       threads.append(
-        WorkerThread { [self] in
+        try WorkerThread { [self] in
           do {
             var worker = try makeWorker()
             while let (number, input) = takeInput() {
@@ -43,11 +72,14 @@ public final class OrderedPipeline<Worker, Input: Sendable, Output: Sendable>: @
         })
     }
     threads.append(
-      WorkerThread { [self] in
+      try WorkerThread { [self] in
         do {
           while let output = takeOutput() {
             try sink(output)
-            monitor.update { sunk += 1 }
+            monitor.update {
+              spent -= costs.removeValue(forKey: sunk) ?? 0
+              sunk += 1
+            }
           }
         } catch {
           fail(error)
@@ -55,11 +87,21 @@ public final class OrderedPipeline<Worker, Input: Sendable, Output: Sendable>: @
       })
   }
 
-  /// Hands in one item; waits while `capacity` items are under way.
-  public func submit(_ input: Input) throws {
+  /// Hands in one item; waits while `capacity` items, or too costly ones, are under way.
+  ///
+  /// - Parameters:
+  ///   - input: the item.
+  ///   - cost: about how many bytes it takes until it is out, besides a few thousand.
+  /// - Throws: the first error of either closure.
+  public func submit(_ input: Input, cost: Int = 0) throws {
     try monitor.wait { () -> Result<Void, any Error>? in
       if let failure { return .failure(failure) }
       guard submitted - sunk < UInt64(capacity) else { return nil }
+      if cost > 0 {
+        guard spent == 0 || spent + cost <= budget else { return nil }
+        costs[submitted] = cost
+        spent += cost
+      }
       inputs[submitted] = input
       submitted += 1
       return .success(())
@@ -68,14 +110,6 @@ public final class OrderedPipeline<Worker, Input: Sendable, Output: Sendable>: @
 
   /// Whether nothing is under way.
   public var isIdle: Bool { monitor.update { sunk == submitted } }
-
-  /// Waits until nothing is under way; more may be handed in then.
-  public func drain() throws {
-    try monitor.wait { () -> Result<Void, any Error>? in
-      if let failure { return .failure(failure) }
-      return sunk == submitted ? .success(()) : nil
-    }.get()
-  }
 
   /// Waits until all items came out.
   public func finish() throws {

@@ -146,6 +146,12 @@ public enum Publishing {
   }
 }
 
+/// Whether `path` is a symbolic link, wherever that leads.
+public func isSymbolicLink(_ path: String) -> Bool {
+  var status = stat()
+  return lstat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFLNK
+}
+
 /// The names in a directory, sorted by their bytes, without `.` and `..`.
 public func directoryEntries(_ path: String) throws(IOFailure) -> [String] {
   try directoryEntries(FilePath(path)).map(\.string)
@@ -216,6 +222,26 @@ public enum Clock {
     let fraction = String(1_000_000 + Int((clamped - Double(whole)) * 1e6)).dropFirst()
     return String(decoding: text[..<length].map { UInt8(bitPattern: $0) }, as: UTF8.self)
       + ".\(fraction)Z"
+  }
+}
+
+extension Clock {
+  /// Whether `text` is a time as `text(_:)` writes it, of a day that there is.
+  public static func isText(_ text: String) -> Bool {
+    let form = Array("0000-00-00T00:00:00.000000Z".utf8)
+    let bytes = Array(text.utf8)
+    guard bytes.count == form.count,
+      zip(bytes, form).allSatisfy({
+        $1 == 0x30 ? (0x30...0x39).contains($0) : $0 == $1
+      })
+    else { return false }
+    func number(_ range: Range<Int>) -> Int { bytes[range].reduce(0) { $0 * 10 + Int($1) - 0x30 } }
+    let (year, month, day) = (number(0..<4), number(5..<7), number(8..<10))
+    let isLeap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0)
+    let days = [31, isLeap ? 29 : 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31]
+    // A minute may have a leap second.
+    return (1...12).contains(month) && (1...days[month - 1]).contains(day) && number(11..<13) < 24
+      && number(14..<16) < 60 && number(17..<19) <= 60
   }
 }
 

@@ -1,3 +1,4 @@
 // The functions that need no provider: fetching one takes longer than most digests here do.
 #define OPENSSL_SUPPRESS_DEPRECATED
 #include <openssl/sha.h>
+#include <openssl/evp.h>

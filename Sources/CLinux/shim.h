@@ -13,6 +13,12 @@ static inline int volpipe_processors(void) {
   return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
 }
 
+/* A file without a name in `folder`, for reading and writing by this process
+   alone; -1 where the file system has none. */
+static inline int volpipe_open_unnamed(const char *folder) {
+  return open(folder, O_TMPFILE | O_RDWR | O_EXCL | O_CLOEXEC, 0600);
+}
+
 static inline ssize_t volpipe_copy_range(int from, int64_t *offset, int to, size_t count) {
   return copy_file_range(from, offset, to, 0, count, 0);
 }

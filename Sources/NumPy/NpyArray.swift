@@ -6,7 +6,7 @@ public import VolumeFormat
 /// Source: `numpy.lib.format`, versions 1.0 to 3.0.
 public final class NpyArray {
   /// The most bytes of a header.
-  private static let maximumHeader = 1 << 20
+  static let maximumHeader = 1 << 20
 
   /// Extents in the order in which the array has them.
   public let shape: [Int]
@@ -20,6 +20,8 @@ public final class NpyArray {
   public let isBigEndian: Bool
   let file: InputFile
   let dataOffset: UInt64
+  /// Bytes of its values.
+  let byteCount: UInt64
   private let name: String
 
   /// Reads the header.
@@ -27,9 +29,10 @@ public final class NpyArray {
   /// - Parameters:
   ///   - file: a file that can be read at any place.
   ///   - name: what to call it in messages.
+  ///   - size: bytes that it will have; those of the file if nil.
   /// - Throws: `FormatError` if it is no array file, or of values that volumes cannot have, or
   ///   shorter than its shape; `IOFailure`.
-  public init(_ file: InputFile, name: String) throws {
+  public init(_ file: InputFile, name: String, size: UInt64? = nil) throws {
     func bad(_ reason: String) -> FormatError { FormatError(name, reason) }
     self.file = file
     self.name = name
@@ -65,11 +68,12 @@ public final class NpyArray {
     self.isFortranOrder = isFortranOrder
     (self.dtype, self.channels, self.isBigEndian) = (dtype, channels, isBigEndian)
     dataOffset = UInt64(start + length)
-    var probe = VolumeHeader(name: name, shape: shape, dtype: dtype)
+    var probe = VolumeHeader(name: "array", shape: shape, dtype: dtype)
     probe.channels = channels
     if let defect = probe.defect() { throw bad(defect) }
-    guard let size = try file.size(), size >= dataOffset,
-      size - dataOffset >= probe.byteCount
+    byteCount = probe.byteCount
+    guard let size = try size ?? file.size(), size >= dataOffset,
+      size - dataOffset >= byteCount
     else { throw bad("it ends before its last value") }
   }
 

@@ -34,31 +34,69 @@ public final class NpzArchive {
 
   deinit { zip_discard(archive) }
 
-  /// Copies array `number` to a file at `scratch`, whose name is then removed, and opens it.
+  /// Copies array `number` to a scratch file in `folder`, and opens it.
   ///
-  /// - Throws: `FormatError` if it is damaged; `IOFailure`.
-  public func array(_ number: Int, scratch: String) throws -> NpyArray {
+  /// - Throws: `FormatError` if it is damaged, or longer than its header says: then nothing but its
+  ///   header is copied; `IOFailure`.
+  public func array(_ number: Int, scratchFolder folder: String) throws -> NpyArray {
     let name = "\(path):\(names[number]).npy"
-    let file = try OutputFile(creating: scratch, readable: true)
-    let input = try InputFile(scratch)
-    try Publishing.remove(scratch)
-    guard let member = zip_fopen_index(archive, places[number], 0) else {
-      throw FormatError(name, damage())
-    }
+    var status = zip_stat()
+    guard zip_stat_index(archive, places[number], 0, &status) == 0,
+      status.valid & UInt64(ZIP_STAT_SIZE) != 0,
+      let member = zip_fopen_index(archive, places[number], 0)
+    else { throw FormatError(name, damage()) }
     defer { zip_fclose(member) }
-    let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 64)
-    defer { buffer.deallocate() }
-    while true {
-      let count = zip_fread(member, buffer.baseAddress, UInt64(buffer.count))
-      if count == 0 { break }
-      guard count > 0 else { throw FormatError(name, "it is damaged") }
-      try file.write(UnsafeRawBufferPointer(rebasing: buffer[..<Int(count)]))
+    let copy = try MemberCopy(member, name: name, scratchFolder: folder)
+    try copy.extend(to: min(status.size, UInt64(NpyArray.maximumHeader + 12)))
+    let array = try NpyArray(try InputFile(reading: copy.file), name: name, size: status.size)
+    let length = array.dataOffset + array.byteCount
+    guard status.size == length else {
+      throw FormatError(
+        name, "it has \(status.size) bytes, and its header says \(length)")
     }
-    try file.close()
-    return try NpyArray(input, name: name)
+    try copy.extend(to: length)
+    // Its checksum is compared where it ends.
+    guard try copy.isAtEnd() else {
+      throw FormatError(name, "it is damaged")
+    }
+    return array
   }
 
   private func damage() -> String {
     String(cString: zip_strerror(archive)).lowercased()
+  }
+}
+
+/// The bytes of an archive's member, as far as they are wanted, in a scratch file.
+private final class MemberCopy {
+  let file: OutputFile
+  private let member: OpaquePointer
+  private let name: String
+  private var count: UInt64 = 0
+
+  init(_ member: OpaquePointer, name: String, scratchFolder: String) throws {
+    self.member = member
+    self.name = name
+    file = try OutputFile(scratchIn: scratchFolder)
+  }
+
+  /// Copies on until there are `length` bytes.
+  func extend(to length: UInt64) throws {
+    guard count < length else { return }
+    let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 64)
+    defer { buffer.deallocate() }
+    while count < length {
+      let wanted = min(UInt64(buffer.count), length - count)
+      let taken = zip_fread(member, buffer.baseAddress, wanted)
+      guard taken > 0 else { throw FormatError(name, "it is damaged") }
+      try file.write(UnsafeRawBufferPointer(rebasing: buffer[..<Int(taken)]))
+      count += UInt64(taken)
+    }
+  }
+
+  /// Whether nothing follows, and what came has the checksum that the archive says.
+  func isAtEnd() throws -> Bool {
+    var byte: UInt8 = 0
+    return zip_fread(member, &byte, 1) == 0
   }
 }

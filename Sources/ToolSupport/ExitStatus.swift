@@ -38,6 +38,11 @@ public func explain(_ error: any Error) -> ToolFailure {
   case let failure as ToolFailure: failure
   case let failure as IOFailure: ToolFailure(status(of: failure), failure.description)
   case let error as FormatError: ToolFailure(.badData, error.description)
+  case let refused as ThreadRefused:
+    ToolFailure(
+      .tryAgain,
+      "the system refuses a thread after \(refused.started); ask for fewer with --jobs, or try again"
+    )
   case let error as LineList.TooLong:
     ToolFailure(
       .badData, "cannot read '\(error.path)': a line is over \(error.maximum >> 10) KiB long")
@@ -66,7 +71,10 @@ public func explain(_ error: any Error) -> ToolFailure {
     ToolFailure(.tryAgain, "other committers were faster \(count) times; try again")
   case CommitRefusal.moved(let expected, let current):
     ToolFailure(
-      .tryAgain, "nothing changed: the current snapshot is \(current), not \(expected) as expected")
+      .tryAgain,
+      expected == current
+        ? "nothing changed: the current snapshot \(current) is not the one that was expected"
+        : "nothing changed: the current snapshot is \(current), not \(expected) as expected")
   default: ToolFailure(.internalError, "unexpected: \(error)")
   }
 }

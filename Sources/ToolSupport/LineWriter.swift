@@ -4,13 +4,15 @@ public import ByteIO
 public final class LineWriter {
   private let output = OutputFile(borrowing: 1, name: "standard output")
   private var buffer: [UInt8] = []
+  /// Whether a person reads along.
+  public let isTerminal: Bool
 
   /// Begins with nothing written.
-  public init() {}
+  public init() { isTerminal = output.isTerminal }
 
-  /// Writes `text` and a line feed.
+  /// Writes `text` and a line feed; to a terminal, what it would act on is made visible.
   public func line(_ text: String) throws(IOFailure) {
-    buffer += text.utf8
+    buffer += (isTerminal ? visible(text, keepingTabs: true) : text).utf8
     buffer.append(0x0A)
     if buffer.count >= 1 << 16 { try flush() }
   }

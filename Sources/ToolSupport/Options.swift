@@ -1,5 +1,5 @@
 public import ArgumentParser
-internal import ByteIO
+public import ByteIO
 internal import Glibc
 public import SystemPackage
 public import VolumeFormat
@@ -52,19 +52,48 @@ public func filePaths(of arguments: [String]) -> [FilePath] {
   }
 }
 
+/// Whether `text` is a URL: `scheme://` and more.
+public func isURL(_ text: some StringProtocol) -> Bool {
+  var scheme = true
+  var rest = Array(text.utf8)[...]
+  guard let first = rest.first, (first | 0x20) >= 0x61, (first | 0x20) <= 0x7A else { return false }
+  while scheme, let byte = rest.first {
+    let isLetter = (0x61...0x7A).contains(byte | 0x20)
+    scheme = isLetter || (0x30...0x39).contains(byte) || [0x2B, 0x2D, 0x2E].contains(byte)
+    if scheme { rest = rest.dropFirst() }
+  }
+  return rest.starts(with: "://".utf8)
+}
+
+/// Refuses URLs where files and folders are meant.
+///
+/// - Throws: `ValidationError` that names the first.
+public func requireLocal(_ paths: String?...) throws {
+  try requireLocal(paths.compactMap(\.self))
+}
+
+/// The same, of any number.
+public func requireLocal(_ paths: [String]) throws {
+  for path in paths where isURL(path) {
+    throw ValidationError(
+      "'\(path)' is a URL; volpipe reads and writes local files and folders (./\(path) is one)")
+  }
+}
+
 /// A key and a value, from `KEY=VALUE`.
 public struct KeyValue: ExpressibleByArgument, Sendable {
   /// What stands before the first `=`.
-  public var key: String
+  public var key: ExactString
   /// What stands behind it.
-  public var value: String
+  public var value: ExactString
 
   /// Reads `KEY=VALUE`; nil if the key is empty.
   public init?(argument: String) {
     guard let sign = argument.utf8.firstIndex(of: UInt8(ascii: "=")), sign != argument.startIndex
     else { return nil }
-    key = String(argument[..<sign])
-    value = String(Substring(argument.utf8[sign...].dropFirst()))
+    // By bytes: a sign and a mark behind it are one Character.
+    key = ExactString(String(Substring(argument.utf8[..<sign])))
+    value = ExactString(String(Substring(argument.utf8[sign...].dropFirst())))
   }
 }
 
@@ -106,56 +135,24 @@ extension ChunkShape: ExpressibleByArgument {
   public init?(argument: String) { self.init(argument) }
 }
 
-extension Region: ExpressibleByArgument {
-  /// Reads a region.
+extension ExactString: ExpressibleByArgument {
+  /// Takes the argument as it is.
   public init?(argument: String) { self.init(argument) }
 }
 
-/// A dataset and perhaps one of its snapshots, from `DATASET[@N]`.
-public struct DatasetArgument: ExpressibleByArgument, Sendable {
-  /// The dataset's directory.
-  public var path: String
-  /// The snapshot's number; nil for the last.
-  public var snapshot: UInt64?
-
-  /// A dataset's last snapshot.
-  public init(path: String) { self.path = path }
-
-  /// Reads `DATASET[@N]`.
-  public init?(argument: String) {
-    guard !argument.isEmpty else { return nil }
-    path = argument
-    // A directory whose name ends so is meant as it stands.
-    if let sign = argument.lastIndex(of: "@"), !fileExists(argument), sign != argument.startIndex,
-      let number = UInt64(argument[argument.index(after: sign)...]), number > 0
-    {
-      path = String(argument[..<sign])
-      snapshot = number
-    }
-  }
-
-  /// Opens the dataset.
-  public func open() throws -> Dataset { try Dataset(opening: path) }
-
-  /// Opens the snapshot; the last one if none was named.
-  ///
-  /// - Throws: `ToolFailure` if there is none.
-  public func openSnapshot() throws -> Snapshot {
-    if let result = try Snapshot(try open(), number: snapshot) { return result }
-    throw ToolFailure(
-      .noInput,
-      snapshot.map { "'\(path)' has no snapshot \($0); vol-ls --snapshots lists them" }
-        ?? "'\(path)' has no snapshot yet; vol-commit makes one")
-  }
+extension Region: ExpressibleByArgument {
+  /// Reads a region.
+  public init?(argument: String) { self.init(argument) }
 }
 
 extension Snapshot {
   /// Checks that a collection exists.
   ///
   /// - Throws: `ToolFailure` with the names that do.
-  public func requireCollection(_ name: String) throws {
+  public func requireCollection(_ name: ExactString) throws {
     if manifest.collections[name] != nil { return }
-    let names = manifest.collections.keys.sorted().joined(separator: ", ")
+    let names = bounded(
+      manifest.collections.keys.sorted().map(\.string).joined(separator: ", "), 500)
     throw ToolFailure(
       .noInput, "no collection '\(name)' in '\(dataset.path)'; there is: \(names)")
   }

@@ -30,8 +30,8 @@ public final class Progress: @unchecked Sendable {
     guard isShown else { return }
     monitor.update {
       self.volumes += volumes
-      self.bytes += bytes
-      done += work
+      self.bytes &+= bytes
+      done &+= work
       let now = Self.now()
       if now - drawn >= 0.2 {
         drawn = now
@@ -62,7 +62,7 @@ public final class Progress: @unchecked Sendable {
     text += "\(Int(Double(bytes) / seconds / 1e6)) MB/s"
     if let total, total > 0, done > 0, done <= total {
       let left = seconds * Double(total - done) / Double(done)
-      text += ", \(done * 100 / total) %, \(clock(left)) left"
+      text += ", \(Int(100 * (Double(done) / Double(total)))) %, \(clock(left)) left"
     } else {
       text += ", \(clock(seconds))"
     }
@@ -70,7 +70,8 @@ public final class Progress: @unchecked Sendable {
   }
 
   private func clock(_ seconds: Double) -> String {
-    let whole = Int(seconds.rounded(.up))
+    // Sizes from a damaged manifest may promise centuries.
+    let whole = Int(min(seconds.rounded(.up), 359_999))
     let rest = whole % 60
     return "\(whole / 60):\(rest < 10 ? "0" : "")\(rest)"
   }

@@ -75,19 +75,6 @@ private func usageLine(_ text: String) -> String {
   return oneLine(stripped.prefix(1).lowercased() + stripped.dropFirst()) + "; see --help"
 }
 
-/// `text` with what would break a line, or a terminal, made visible.
-public func oneLine(_ text: String) -> String {
-  var result = ""
-  for scalar in text.unicodeScalars {
-    if scalar.properties.generalCategory == .control {
-      result += scalar.escaped(asASCII: true)
-    } else {
-      result.unicodeScalars.append(scalar)
-    }
-  }
-  return result
-}
-
 /// Writes to stderr, where nothing more can be done about a failure.
 func writeError(_ text: String) {
   let output = OutputFile(borrowing: 2, name: "standard error")

@@ -32,6 +32,7 @@ struct FrameFilter: Tool {
     guard (expression == nil) != (idsFrom == nil) else {
       throw ValidationError("one of an expression and --ids-from says what passes")
     }
+    try requireLocal(idsFrom)
     if null, idsFrom == nil { throw ValidationError("--null is for --ids-from") }
     if let expression { _ = try parse(expression) }
   }
@@ -40,7 +41,7 @@ struct FrameFilter: Tool {
     let input = try binaryInput()
     let output = try binaryOutput()
     var condition: (VolumeHeader) throws -> Bool = { _ in true }
-    var missing: Set<String> = []
+    var missing: Set<ExactString> = []
     if let expression {
       let parsed = try parse(expression)
       condition = { try parsed.holds($0) }
@@ -65,15 +66,16 @@ struct FrameFilter: Tool {
     do throws(HeaderExpression.SyntaxError) {
       return try HeaderExpression(text)
     } catch {
-      throw ValidationError("\(error.reason) at character \(error.offset + 1) of '\(text)'")
+      throw ValidationError(
+        "\(error.reason) at character \(error.offset + 1) of '\(bounded(text, 200))'")
     }
   }
 
-  private func readIDs(_ path: String) throws -> Set<String> {
+  private func readIDs(_ path: String) throws -> Set<ExactString> {
     var lines = LineList(try InputFile(filePaths(of: [path])[0]), nulSeparated: null)
-    var ids: Set<String> = []
+    var ids: Set<ExactString> = []
     while let line = try lines.next() {
-      guard let id = String(validating: line, as: UTF8.self) else {
+      guard let id = ExactString(validating: line) else {
         throw FormatError(path, "an id is not in UTF-8")
       }
       ids.insert(id)
@@ -91,7 +93,8 @@ struct FrameFilter: Tool {
       switch event {
       case .open(let header):
         isPassing = try passes(header)
-        if isPassing { try writer.open(header) }
+        // As it came: what is not known here may be known to others.
+        if isPassing { try writer.open(header, json: reader.frameHeader) }
       case .extra:
         guard isPassing else { continue }
         try reader.readWholeBody().withUnsafeBytes { try writer.extra($0) }
@@ -100,9 +103,10 @@ struct FrameFilter: Tool {
           let count = try reader.readBody(into: buffer)
           try writer.data(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
         }
-      case .close(_, let quirks): if isPassing { try writer.close(quirks: quirks) }
+      case .close: if isPassing { try writer.close(json: reader.frameHeader) }
       case .drop(let reason): if isPassing { try writer.drop(reason: reason) }
-      case .end(let skipped): try writer.end(skipped: skipped)
+      case .end(let skipped):
+        try writer.end(skipped: skipped, others: try reader.endHeader())
       }
     }
   }

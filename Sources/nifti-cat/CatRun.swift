@@ -1,3 +1,4 @@
+import ByteIO
 import NIfTI
 import ToolSupport
 import VolumeFormat
@@ -62,13 +63,13 @@ struct CatRun {
         try subjects?.subject(of: source) ?? VolumeSource.subject(named: source.name)
     }
     for item in options.attributes {
-      header.attributes = (header.attributes ?? [:])
-        .merging([item.key: .string(item.value)]) { $1 }
+      header.attributes = header.attributes ?? JSONObject()
+      header.attributes?[item.key] = .string(item.value)
     }
     if options.strict, let quirk = header.quirks?.first {
       throw NIfTIError(source.header.string, "\(quirk) (an error under --strict)")
     }
-    warn(header.quirks ?? [])
+    warn((header.quirks ?? []).map(\.string))
     if options.verbose { tell("reading '\(source.header.string)'") }
     try writer.open(header)
     bytes = header.byteCount
@@ -81,7 +82,7 @@ struct CatRun {
       return
     }
     warn(quirks)
-    try writer.close(quirks: quirks)
+    try writer.close(quirks: quirks.map { ExactString($0) })
     isOpen = false
     read += 1
     if isWarned { warned += 1 }

@@ -73,6 +73,7 @@ struct NiftiCat: Tool {
     guard path.count(where: { $0 == "-" }) + (filesFrom == "-" ? 1 : 0) <= 1 else {
       throw ValidationError("standard input can be read once only")
     }
+    try requireLocal(path + [filesFrom, table].compactMap(\.self))
     if let subjectFrom { _ = try SubjectRule(subjectFrom) }
   }
 
@@ -91,7 +92,7 @@ struct NiftiCat: Tool {
     var run = CatRun(
       options: self, subjects: try subjectFrom.map(SubjectRule.init),
       writer: FrameWriter(output), progress: progress)
-    let ahead = ReadAhead(jobs: jobs.count, readsSidecars: sidecar) { try sources.next() }
+    let ahead = try ReadAhead(jobs: jobs.count, readsSidecars: sidecar) { try sources.next() }
     let status: ExitStatus
     do {
       status = try run.pass(ahead)

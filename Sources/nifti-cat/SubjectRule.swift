@@ -1,32 +1,45 @@
 import ArgumentParser
+import ByteIO
 import NIfTI
+import SystemPackage
 import VolumeFormat
 
 /// How a path tells the subject.
 struct SubjectRule {
-  private let regex: Regex<AnyRegexOutput>
+  private let pattern: Pattern
 
   /// Reads a regular expression with at least one group.
-  init(_ pattern: String) throws {
-    guard let regex = try? Regex(pattern) else {
-      throw ValidationError("--subject-from is not a regular expression: '\(pattern)'")
+  init(_ text: String) throws {
+    do throws(Pattern.SyntaxError) {
+      pattern = try Pattern(text)
+    } catch {
+      throw ValidationError(
+        "--subject-from is not a regular expression: '\(bounded(text, 200))': \(error.reason)")
     }
-    // An alternative that matches anything tells how many groups there are.
-    let probe = try? Regex("(?:\(pattern))|").firstMatch(in: "")
-    guard (probe?.output.count ?? 2) > 1 else {
+    guard pattern.groupCount > 0 else {
       throw ValidationError("--subject-from has no group, as in 'sub-([0-9]+)'")
     }
-    self.regex = regex
   }
 
   /// The subject of a path.
   ///
-  /// - Throws: `NIfTIError` if the expression does not match or its group stays empty.
-  func subject(of source: SourcePath) throws -> String {
-    let path = source.header.string
-    guard let match = try? regex.firstMatch(in: path), match.output.count > 1,
-      let subject = match.output[1].substring, !subject.isEmpty
-    else { throw NIfTIError(path, "--subject-from does not match its path") }
-    return String(subject)
+  /// - Throws: `NIfTIError` if the expression does not match or its group stays empty, or is no text.
+  func subject(of source: SourcePath) throws -> ExactString {
+    let path = source.header
+    let bytes = path.withPlatformString { Array(String.UTF8View(cString: $0)) }
+    let match: [[UInt8]?]?
+    do throws(Pattern.TooManySteps) {
+      match = try pattern.firstMatch(in: bytes)
+    } catch {
+      throw NIfTIError(path.string, "--subject-from takes too many steps to match its path")
+    }
+    guard let subject = match?[1].flatMap(ExactString.init(validating:)), !subject.isEmpty else {
+      throw NIfTIError(path.string, "--subject-from does not match its path")
+    }
+    return subject
   }
+}
+
+extension String.UTF8View {
+  fileprivate init(cString: UnsafePointer<CChar>) { self = String(cString: cString).utf8 }
 }

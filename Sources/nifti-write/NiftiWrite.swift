@@ -43,6 +43,7 @@ struct NiftiWrite: Tool {
     guard template != nil, !name.isEmpty else {
       throw ValidationError("--name knows {name}, {obs_id}, {subject} and {collection} only")
     }
+    try requireLocal(output)
     if let gzip, !(1...9).contains(gzip) { throw ValidationError("--gzip takes 1 to 9") }
     if output.isEmpty { throw ValidationError("--output is empty") }
   }

@@ -52,6 +52,7 @@ struct NpyCat: Tool {
     guard path.count(where: { $0 == "-" }) <= 1 else {
       throw ValidationError("standard input can be read once only")
     }
+    try requireLocal(path)
     if affine != nil, spacing != nil {
       throw ValidationError("--affine and --spacing exclude each other")
     }
@@ -109,10 +110,9 @@ struct NpyCat: Tool {
     _ path: String, _ file: FilePath, _ affine: [[Double]]?, to writer: FrameWriter,
     _ progress: Progress
   ) throws {
-    func scratch() -> String { "\(temporaryDirectory())/.npy-cat-\(randomIdentifier())" }
     let stem = file.stem ?? path
     if path == "-" {
-      let copy = try spool(InputFile(borrowing: 0, name: "standard input"), scratch())
+      let copy = try spool(InputFile(borrowing: 0, name: "standard input"))
       try pass(try NpyArray(copy, name: "standard input"), "stdin", affine, to: writer, progress)
     } else if file.extension == "npz" {
       let archive = try NpzArchive(path)
@@ -121,7 +121,8 @@ struct NpyCat: Tool {
         let inner = archive.names[number].split(separator: "/").joined(separator: "_")
         let name = archive.names.count == 1 ? stem : "\(stem)_\(inner)"
         try pass(
-          try archive.array(number, scratch: scratch()), name, affine, to: writer, progress)
+          try archive.array(number, scratchFolder: temporaryDirectory()), name, affine, to: writer,
+          progress)
       }
     } else {
       try pass(
@@ -134,7 +135,7 @@ struct NpyCat: Tool {
     _ progress: Progress
   ) throws {
     let voxels = VoxelOrder(array, isZYX: zyx)
-    var header = VolumeHeader(name: name, shape: voxels.shape, dtype: array.dtype)
+    var header = VolumeHeader(name: ExactString(name), shape: voxels.shape, dtype: array.dtype)
     header.channels = array.channels
     header.obsSubjectID = VolumeSource.subject(named: name)
     header.affine = affine
@@ -143,7 +144,7 @@ struct NpyCat: Tool {
         (0..<3).reduce(0) { $0 + rows[$1][column] * rows[$1][column] }.squareRoot()
       }
     }
-    var known = BIDSName(name)?.attributes ?? [:]
+    var known = BIDSName(name)?.attributes ?? JSONObject()
     for attribute in attributes { known[attribute.key] = .string(attribute.value) }
     if !known.isEmpty { header.attributes = known }
     try writer.open(header)
@@ -153,17 +154,14 @@ struct NpyCat: Tool {
   }
 
   /// Copies what comes to a file without a name, where it can be read at any place.
-  private func spool(_ input: InputFile, _ path: String) throws -> InputFile {
-    let file = try OutputFile(creating: path)
-    let copy = try InputFile(path)
-    try Publishing.remove(path)
+  private func spool(_ input: InputFile) throws -> InputFile {
+    let file = try OutputFile(scratchIn: temporaryDirectory())
     let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 64)
     defer { buffer.deallocate() }
     while case let count = try input.read(into: buffer), count > 0 {
       try file.write(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
     }
-    try file.close()
-    return copy
+    return try InputFile(reading: file)
   }
 
   static func main() { start() }

@@ -31,6 +31,8 @@ struct VolCat: Tool {
 
   @OptionGroup var jobs: JobsOption
 
+  @OptionGroup var expected: ExpectOption
+
   @Flag(name: .shortAndLong, help: "Drop a damaged volume, go on with the next, and exit 1.")
   var keepGoing = false
 
@@ -42,14 +44,15 @@ struct VolCat: Tool {
   var dataset: DatasetArgument
 
   @Argument(help: "The collection (default: all).")
-  var collection: String?
+  var collection: ExactString?
 
   @Argument(help: "Volumes of the collection (default: all).")
-  var obsID: [String] = []
+  var obsID: [ExactString] = []
 
   private var isSingle: Bool { raw || npy || nifti }
 
   func validate() throws {
+    try dataset.requireLocal()
     if [raw, npy, nifti, batch].count(where: { $0 }) > 1 {
       throw ValidationError("--raw, --npy, --nifti and --batch exclude each other")
     }
@@ -67,7 +70,7 @@ struct VolCat: Tool {
   func execute() throws -> ExitStatus {
     let region = try part.region()
     let output = try binaryOutput()
-    let snapshot = try dataset.openSnapshot()
+    let snapshot = try dataset.openSnapshot(expecting: expected.snapshot)
     if let collection { try snapshot.requireCollection(collection) }
     if batch { return try serve(snapshot, output) }
     let progress = Progress(quiet: quiet)
@@ -84,7 +87,7 @@ struct VolCat: Tool {
         Self.warn(explain(error).message)
       }
     }
-    let streamer = VolumeStreamer(snapshot, to: try sink(output), options: options)
+    let streamer = try VolumeStreamer(snapshot, to: try sink(output), options: options)
     do {
       try add(to: streamer, snapshot, region)
       try streamer.end()
@@ -102,7 +105,8 @@ struct VolCat: Tool {
   private func sink(_ output: OutputFile) throws -> any VolumeSink {
     if nifti {
       return NIfTISink(
-        NIfTIWriter(.init(folder: nil, name: { $0.label }, gzip: nil, replaces: false)))
+        NIfTIWriter(.init(folder: nil, name: { ExactString($0.label) }, gzip: nil, replaces: false))
+      )
     }
     return raw || npy ? ArraySink(output, isNumPy: npy) : FrameSink(output)
   }
@@ -148,7 +152,7 @@ struct VolCat: Tool {
 
   /// Answers requests until there are no more.
   private func serve(_ snapshot: Snapshot, _ output: OutputFile) throws -> ExitStatus {
-    let server = RegionServer(snapshot, collection: collection, to: output, jobs: jobs.count)
+    let server = try RegionServer(snapshot, collection: collection, to: output, jobs: jobs.count)
     var requests = LineList(
       InputFile(borrowing: 0, name: "standard input"), nulSeparated: false)
     do {
@@ -156,7 +160,7 @@ struct VolCat: Tool {
       try server.end()
     } catch let error as LineList.TooLong {
       // What follows it cannot be told from it.
-      try server.refuse("the request is over \(error.maximum) bytes long")
+      try server.refuse(tooLong: error.maximum)
       try server.end()
       throw FormatError(error.path, "a request is over \(error.maximum) bytes long")
     } catch {

@@ -10,7 +10,7 @@ struct VolCommit: Tool {
     abstract: "Make staged volumes visible, all at once.",
     discussion: """
       Commits the finished stages of DATASET, or those named, as one new snapshot and prints its \
-      number.
+      number, a colon, and the SHA-256 of its manifest.
       """,
     version: volpipeVersion)
 
@@ -26,9 +26,9 @@ struct VolCommit: Tool {
 
   @Option(
     help: ArgumentHelp(
-      "Commit only if N is the current snapshot, 0 if there is none; else exit 75.", valueName: "n")
-  )
-  var expect: UInt64?
+      "Commit only if N is the current snapshot, 0 if there is none; else exit 75.",
+      valueName: "n[:sha256]"))
+  var expect: SnapshotName?
 
   @Flag(help: "Refuse volumes without a subject row, and subjects without volumes.")
   var strict = false
@@ -36,7 +36,7 @@ struct VolCommit: Tool {
   @Flag(help: "With nothing to commit, print the current snapshot's number and exit 0.")
   var ifStaged = false
 
-  @Flag(name: .shortAndLong, help: "Do not print the snapshot's number.")
+  @Flag(name: .shortAndLong, help: "Do not print the snapshot's number and digest.")
   var quiet = false
 
   @Argument(help: "The dataset's directory.")
@@ -45,24 +45,27 @@ struct VolCommit: Tool {
   @Argument(help: "Stages to commit (default: all that are finished).")
   var stages: [String] = []
 
+  func validate() throws { try requireLocal(dataset, metaJson) }
+
   func execute() throws -> ExitStatus {
-    var metadata = try metaJson.map(readObject) ?? [:]
+    var metadata = try metaJson.map(readObject) ?? JSONObject()
     for item in meta { metadata[item.key] = .string(item.value) }
-    let committer = Committer(try Dataset(opening: dataset), tool: Self.nameAndVersion)
+    let root = try Dataset(opening: dataset)
+    let committer = Committer(root, tool: Self.nameAndVersion)
     let number: UInt64
     do {
       let result = try committer.commit(
-        stages, metadata: metadata, expecting: expect, strict: strict)
+        stages, metadata: metadata, expecting: expect?.expected, strict: strict)
       number = result.manifest.snapshot
       if !quiet { count(result) }
     } catch CommitRefusal.nothingStaged(let reason) {
-      guard ifStaged, stages.isEmpty, let last = try Dataset(opening: dataset).manifest() else {
+      guard ifStaged, stages.isEmpty, let last = try root.manifest() else {
         throw CommitRefusal.nothingStaged(reason)
       }
       number = last.snapshot
     }
     let output = LineWriter()
-    if !quiet { try output.line(String(number)) }
+    if !quiet { try output.line(try root.pinned(number)) }
     try output.finish()
     return .done
   }
@@ -79,7 +82,7 @@ struct VolCommit: Tool {
     }
   }
 
-  private func readObject(_ path: String) throws -> [String: JSONValue] {
+  private func readObject(_ path: String) throws -> JSONObject {
     let name = path == "-" ? "standard input" : path
     let file = path == "-" ? InputFile(borrowing: 0, name: name) : try InputFile(path)
     var bytes = [UInt8](repeating: 0, count: (16 << 20) + 1)
@@ -92,10 +95,11 @@ struct VolCommit: Tool {
       count += more
     }
     guard count < bytes.count else { throw FormatError(name, "metadata of over 16 MiB") }
-    let value = try JSON.decode(JSONValue.self, from: Array(bytes[..<count]), in: name)
+    let (value, repeated) = try JSON.parse(Array(bytes[..<count]), in: name)
     guard case .object(let object) = value else {
       throw FormatError(name, "the metadata is not a JSON object")
     }
+    for key in repeated { Self.warn("'\(name)': '\(key)' is there twice, the last counts") }
     return object
   }
 

@@ -36,6 +36,8 @@ struct VolExport: Tool {
 
   @OptionGroup var jobs: JobsOption
 
+  @OptionGroup var expected: ExpectOption
+
   @Flag(name: .shortAndLong, help: "Show no progress.")
   var quiet = false
 
@@ -44,12 +46,14 @@ struct VolExport: Tool {
   var dataset: DatasetArgument
 
   @Argument(help: "The collection (default: all).")
-  var collection: String?
+  var collection: ExactString?
 
   @Argument(help: "Volumes of the collection (default: all).")
-  var obsID: [String] = []
+  var obsID: [ExactString] = []
 
   func validate() throws {
+    try dataset.requireLocal()
+    try requireLocal(zarr, nifti)
     if (zarr == nil) == (nifti == nil) {
       throw ValidationError("one of --zarr and --nifti says what to make")
     }
@@ -61,8 +65,9 @@ struct VolExport: Tool {
   }
 
   func execute() throws -> ExitStatus {
-    let snapshot = try dataset.openSnapshot()
+    let snapshot = try dataset.openSnapshot(expecting: expected.snapshot)
     if let collection { try snapshot.requireCollection(collection) }
+    try snapshot.checkCatalogs(of: collection)
     let progress = Progress(quiet: quiet)
     if obsID.isEmpty {
       let totals = snapshot.manifest.collections.filter { $0.key == collection ?? $0.key }
@@ -110,7 +115,7 @@ struct VolExport: Tool {
     _ snapshot: Snapshot, to sink: any VolumeSink, _ options: VolumeStreamer.Options,
     _ expect: (CatalogRecord, Stage) -> Void
   ) throws {
-    let streamer = VolumeStreamer(snapshot, to: sink, options: options)
+    let streamer = try VolumeStreamer(snapshot, to: sink, options: options)
     func add(_ record: CatalogRecord, _ stage: Stage) throws {
       expect(record, stage)
       try streamer.add(record, of: stage)

@@ -19,7 +19,7 @@ final class ZarrStore: VolumeSink, @unchecked Sendable {
   /// Makes a folder beside `path`, with the group of a collection, or of all.
   ///
   /// - Throws: `ToolFailure` if there is something at `path`; `IOFailure`.
-  init(_ path: String, _ snapshot: Snapshot, collection: String?) throws {
+  init(_ path: String, _ snapshot: Snapshot, collection: ExactString?) throws {
     var path = path
     while path.count > 1, path.hasSuffix("/") { path.removeLast() }
     if fileExists(path) {
@@ -37,10 +37,10 @@ final class ZarrStore: VolumeSink, @unchecked Sendable {
     }
   }
 
-  private var about: [String: JSONValue] {
+  private var about: JSONObject {
     [
-      "dataset_id": .string(snapshot.manifest.datasetID),
-      "snapshot": .unsigned(snapshot.manifest.snapshot),
+      "dataset_id": .text(snapshot.manifest.datasetID),
+      "snapshot": .integer(snapshot.manifest.snapshot),
     ]
   }
 
@@ -93,7 +93,7 @@ final class ZarrStore: VolumeSink, @unchecked Sendable {
   /// Takes all back.
   func remove() { try? Publishing.removeTree(temporary) }
 
-  private func makeGroup(_ name: String) throws {
+  private func makeGroup(_ name: ExactString) throws {
     var attributes = about
     attributes["collection"] = .string(name)
     try Publishing.makeDirectory("\(temporary)/\(ZarrNode.name(name))")

@@ -39,6 +39,7 @@ struct VolGc: Tool {
   var dataset: String
 
   func validate() throws {
+    try requireLocal(dataset)
     if let keepLast, keepLast < 1 { throw ValidationError("--keep-last takes 1 or more") }
   }
 

@@ -10,7 +10,7 @@ struct Listing {
 
   /// One field of a row.
   enum Cell {
-    case text(String)
+    case text(ExactString)
     case count(UInt64)
     case bytes(UInt64)
     case real(Double, digits: Int)
@@ -23,6 +23,8 @@ struct Listing {
   /// A table's columns are as wide as the first rows need; later rows may overflow them, so that
   /// a list of any length needs little memory.
   private static let rowsMeasured = 512
+  /// No column is made wider for a cell than this.
+  private static let maximumWidth = 60
 
   private let names: [String]
   private let style: Style
@@ -40,15 +42,15 @@ struct Listing {
   mutating func add(_ cells: [Cell]) throws {
     switch style {
     case .json:
-      var object: [String: JSONValue] = [:]
-      for (name, cell) in zip(names, cells) { object[name] = cell.json }
-      try output.bytes(try JSON.encode(object) + [0x0A])
+      var object = JSONObject()
+      for (name, cell) in zip(names, cells) { object[ExactString(name)] = cell.json }
+      try output.bytes(JSON.encode(object) + [0x0A])
     case .tsv:
       if held.isEmpty { try begin() }
-      try output.line(try cells.map { try $0.plain() }.joined(separator: "\t"))
+      try output.line(cells.map { tsvField($0.plain) }.joined(separator: "\t"))
     case .table:
       for (column, cell) in cells.enumerated() where cell.isNumber { rightAligned.insert(column) }
-      let row = try cells.map { try $0.human() }
+      let row = cells.map { visible($0.human) }
       if widths.isEmpty {
         held.append(row)
         if held.count == Self.rowsMeasured { try begin() }
@@ -66,12 +68,14 @@ struct Listing {
   /// Writes the line of names, and the rows that waited for it.
   private mutating func begin() throws {
     if style == .tsv {
-      try output.line(names.joined(separator: "\t"))
+      try output.line(names.map(tsvField).joined(separator: "\t"))
       held = [[]]
       return
     }
-    let rows = [names.map { $0.uppercased() }] + held
-    widths = names.indices.map { column in rows.map { $0[column].count }.max() ?? 0 }
+    let rows = [names.map { visible($0.uppercased()) }] + held
+    widths = names.indices.map { column in
+      min(Self.maximumWidth, rows.map { $0[column].count }.max() ?? 0)
+    }
     for row in rows { try write(row) }
     held = []
   }
@@ -102,38 +106,36 @@ extension Listing.Cell {
   var json: JSONValue {
     switch self {
     case .text(let text): .string(text)
-    case .count(let count), .bytes(let count): .unsigned(count)
-    case .real(let value, _): .number(value)
-    case .reals(let values): .array(values.map { .number($0) })
-    case .counts(let values): .array(values.map { .integer(Int64($0)) })
+    case .count(let count), .bytes(let count): .integer(count)
+    case .real(let value, _): .real(value)
+    case .reals(let values): .array(values.map { .real($0) })
+    case .counts(let values): .array(values.map { .integer($0) })
     case .json(let value): value
     case .none: .null
     }
   }
 
-  /// For tab-separated fields: exact, on one line.
-  func plain() throws -> String {
+  /// Exact.
+  var plain: String {
     switch self {
-    case .text(let text):
-      return String(
-        text.map { $0.unicodeScalars.contains { $0.value < 32 || $0.value == 127 } ? " " : $0 })
+    case .text(let text): return text.string
     case .count(let count), .bytes(let count): return String(count)
     case .real(let value, let digits): return decimal(value, digits)
     case .reals(let values): return values.map { trimmed($0) }.joined(separator: ",")
     case .counts(let values): return values.map(String.init).joined(separator: ",")
-    case .json(let value): return String(decoding: try JSON.encode(value), as: UTF8.self)
+    case .json(let value): return String(decoding: JSON.encode(value), as: UTF8.self)
     case .none: return ""
     }
   }
 
   /// For a table: bytes with units, axes with `x`.
-  func human() throws -> String {
+  var human: String {
     switch self {
     case .bytes(let count): humanBytes(count)
     case .counts(let values): values.map(String.init).joined(separator: "x")
     case .reals(let values): values.map { trimmed($0) }.joined(separator: "x")
     case .none: "-"
-    default: try plain()
+    default: plain
     }
   }
 

@@ -1,3 +1,4 @@
+import ByteIO
 import ToolSupport
 import VolumeFormat
 
@@ -11,21 +12,22 @@ struct SubjectListing {
   /// collection that a subject is missing from.
   func list(missingOnly: Bool) throws {
     let subjects = try SubjectList(snapshot)
-    let collections = snapshot.manifest.collections.keys.sorted()
+    let collections = subjects.collections
     if missingOnly {
       var listing = Listing(["obs_subject_id", "collection"], style, output)
       try subjects.forEach { subject in
-        for name in collections where subject.volumes[name] == 0 {
+        for (place, name) in collections.enumerated() where subject.volumes[place] == nil {
           try listing.add([.text(subject.id), .text(name)])
         }
       }
       try listing.finish()
     } else if style == .json {
-      try subjects.forEach { try output.bytes(try json($0, subjects.columns) + [0x0A]) }
+      try subjects.forEach { try output.bytes(try json($0, subjects)) }
     } else {
       let attributes = subjects.columns.dropFirst()
       var listing = Listing(
-        [SubjectColumn.subject] + attributes.map(\.name) + collections, style, output)
+        ([SubjectColumn.subject] + attributes.map(\.name) + collections).map(\.string), style,
+        output)
       try subjects.forEach { subject in
         // Of several rows, as by session, a value is shown that all of them share.
         let values: [Listing.Cell] = attributes.indices.map { column in
@@ -33,25 +35,37 @@ struct SubjectListing {
           return all.count == 1 ? (all.first ?? nil).map { .text($0) } ?? .none : .none
         }
         try listing.add(
-          [.text(subject.id)] + values + collections.map { .count(subject.volumes[$0] ?? 0) })
+          [.text(subject.id)] + values
+            + collections.indices.map { .count(subject.volumes[$0] ?? 0) })
       }
       try listing.finish()
     }
   }
 
-  /// Its id, its volumes by collection, and its rows with their types.
-  private func json(_ subject: SubjectList.Subject, _ columns: [SubjectColumn]) throws -> [UInt8] {
-    var line = Array("{\"obs_subject_id\":".utf8) + (try JSON.encode(subject.id))
-    line += Array(",\"volumes\":".utf8) + (try JSON.encode(subject.volumes))
-    line += Array(",\"attributes\":[".utf8)
-    for (number, row) in subject.rows.enumerated() {
-      line.append(contentsOf: number > 0 ? Array(",{".utf8) : Array("{".utf8))
-      for (place, column) in columns.enumerated().dropFirst() {
-        if place > 1 { line.append(UInt8(ascii: ",")) }
-        line += try JSON.encode(column.name) + [UInt8(ascii: ":")] + column.encoded(row[place])
-      }
-      line.append(UInt8(ascii: "}"))
+  /// Its id, its volumes by collection, and its rows with their types; one line.
+  private func json(_ subject: SubjectList.Subject, _ list: SubjectList) throws -> [UInt8] {
+    var line = JSONWriter()
+    line.raw("{")
+    line.key(SubjectColumn.subject)
+    line.string(subject.id)
+    line.key("volumes")
+    line.raw("{")
+    for (place, name) in list.collections.enumerated() {
+      line.key(name)
+      line.value(.integer(subject.volumes[place] ?? 0))
     }
-    return line + Array("]}".utf8)
+    line.raw("}")
+    line.key("attributes")
+    line.raw("[")
+    for (number, row) in subject.rows.enumerated() {
+      line.raw(number > 0 ? ",{" : "{")
+      for (place, column) in list.columns.enumerated().dropFirst() {
+        line.key(column.name)
+        try column.write(row[place], to: &line)
+      }
+      line.raw("}")
+    }
+    line.raw("]}\n")
+    return line.bytes
   }
 }

@@ -57,11 +57,13 @@ struct VolLs: Tool {
       "The dataset, and a snapshot if not the last; - for a stream.", valueName: "dataset[@n]"))
   var named: DatasetArgument?
 
+  @OptionGroup var expected: ExpectOption
+
   @Argument(help: "The collection whose volumes to list.")
-  var collection: String?
+  var collection: ExactString?
 
   @Argument(help: "With --refs, volumes of the collection (default: all).")
-  var obsID: [String] = []
+  var obsID: [ExactString] = []
 
   /// The dataset, which may have been taken for a third operand of `--diff`.
   private var dataset: DatasetArgument {
@@ -70,6 +72,7 @@ struct VolLs: Tool {
 
   func validate() throws {
     guard !dataset.path.isEmpty else { throw ValidationError("no dataset is given") }
+    try dataset.requireLocal()
     guard diff.isEmpty || diff.count == (named == nil ? 3 : 2),
       diff.prefix(2).allSatisfy({ UInt64($0) != nil })
     else { throw ValidationError("--diff takes the numbers of two snapshots") }
@@ -114,14 +117,14 @@ struct VolLs: Tool {
     } else if !diff.isEmpty {
       try listDiff(output)
     } else if subjects || align {
-      try SubjectListing(snapshot: try dataset.openSnapshot(), style: style, output: output)
+      try SubjectListing(snapshot: try openSnapshot(), style: style, output: output)
         .list(missingOnly: align)
     } else if manifest {
-      let snapshot = try dataset.openSnapshot()
+      let snapshot = try openSnapshot()
       let bytes = try snapshot.dataset.manifestBytes(snapshot.manifest.snapshot)
-      try output.bytes(bytes ?? [])
+      try output.bytes(try shown(bytes ?? [], output))
     } else if sha256 {
-      for file in try dataset.openSnapshot().manifest.files {
+      for file in try openSnapshot().manifest.files {
         try output.line("\(file.sha256)  \(file.path)")
       }
     } else if refs {
@@ -135,14 +138,17 @@ struct VolLs: Tool {
     return status
   }
 
+  private func openSnapshot() throws -> Snapshot {
+    try dataset.openSnapshot(expecting: expected.snapshot)
+  }
+
   // MARK: What is listed
 
   private func listCollections(_ output: LineWriter) throws {
     var listing = Listing(
       ["collection", "volumes", "raw_bytes", "stored_bytes", "ratio"], style, output)
-    for (name, totals) in try dataset.openSnapshot().manifest.collections.sorted(by: {
-      $0.key < $1.key
-    }) {
+    let collections = try openSnapshot().manifest.collections
+    for (name, totals) in collections.sorted(by: { $0.key < $1.key }) {
       try listing.add([
         .text(name), .count(totals.volumes), .bytes(totals.rawBytes), .bytes(totals.storedBytes),
         .real(Double(totals.rawBytes) / Double(max(1, totals.storedBytes)), digits: 2),
@@ -151,15 +157,18 @@ struct VolLs: Tool {
     try listing.finish()
   }
 
-  private func listVolumes(of collection: String, _ output: LineWriter) throws {
-    let snapshot = try dataset.openSnapshot()
+  private func listVolumes(of collection: ExactString, _ output: LineWriter) throws {
+    let snapshot = try openSnapshot()
     try snapshot.requireCollection(collection)
     var listing = Listing(VolumeRow.names, style, output)
     try snapshot.forEachVolume(collection: collection) { stage, record in
       if json {
-        try output.bytes(try record.listing(in: stage.catalog.path))
+        var line = JSONWriter()
+        try record.list(in: snapshot.dataset.name(of: stage.catalog), to: &line)
+        try output.bytes(line.bytes)
       } else {
-        try listing.add(VolumeRow.cells(try record.summary(in: stage.catalog.path), record))
+        try listing.add(
+          VolumeRow.cells(try record.summary(in: snapshot.dataset.name(of: stage.catalog)), record))
       }
       return true
     }
@@ -167,13 +176,19 @@ struct VolLs: Tool {
   }
 
   private func writeReferences(_ output: LineWriter) throws {
-    let snapshot = try dataset.openSnapshot()
+    let snapshot = try openSnapshot()
     if let collection { try snapshot.requireCollection(collection) }
     let place = try location ?? "file://\(absolutePath(snapshot.dataset.path))"
     let file = ReferenceFile(snapshot, location: place) { try output.bytes($0) }
     if let missing = try file.write(collection: collection, ids: obsID) {
       throw ToolFailure(.noInput, "no volume '\(missing)' in collection '\(collection ?? "")'")
     }
+  }
+
+  /// A manifest as it is; to a terminal written anew, so that this acts on nothing in it.
+  private func shown(_ manifest: [UInt8], _ output: LineWriter) throws -> [UInt8] {
+    guard output.isTerminal, !manifest.isEmpty else { return manifest }
+    return JSON.encode(try JSON.parse(manifest, in: dataset.path).value, pretty: true) + [0x0A]
   }
 
   private func listSnapshots(_ output: LineWriter) throws {
@@ -184,8 +199,9 @@ struct VolLs: Tool {
       guard let manifest = try dataset.manifest(number) else { continue }
       try listing.add([
         .count(number), manifest.parent.map { .count($0.snapshot) } ?? .none,
-        .text(manifest.created),
-        .count(manifest.collections.values.reduce(0) { $0 &+ $1.volumes }), .text(manifest.tool),
+        .text(ExactString(manifest.created)),
+        .count(manifest.collections.values.reduce(0) { $0 &+ $1.volumes }),
+        .text(ExactString(manifest.tool)),
         .json(.object(manifest.metadata)),
       ])
     }
@@ -203,7 +219,7 @@ struct VolLs: Tool {
     }
     var listing = Listing(["change", "collection", "obs_id"], style, output)
     try SnapshotDiff(dataset, from: manifests[0], to: manifests[1]).forEach {
-      try listing.add([.text($0.rawValue), .text($1), .text($2)])
+      try listing.add([.text(ExactString($0.rawValue)), .text($1), .text($2)])
     }
     try listing.finish()
   }
@@ -216,13 +232,14 @@ struct VolLs: Tool {
     let head = try dataset.manifest()
     for stage in try dataset.pendingStages(besides: head) {
       try listing.add([
-        .text(stage.stage), .text(stage.collection), .count(stage.volumes), .bytes(stage.rawBytes),
-        .bytes(stage.storedBytes), .text(stage.created), .none,
+        .text(ExactString(stage.stage)), .text(stage.collection), .count(stage.volumes),
+        .bytes(stage.rawBytes), .bytes(stage.storedBytes), .text(ExactString(stage.created)), .none,
       ])
     }
     for table in try dataset.pendingTables(besides: head) {
       try listing.add([
-        .text(table.stage), .none, .none, .none, .bytes(table.file.bytes), .text(table.created),
+        .text(ExactString(table.stage)), .none, .none, .none, .bytes(table.file.bytes),
+        .text(ExactString(table.created)),
         .count(table.rows),
       ])
     }
@@ -241,7 +258,7 @@ struct VolLs: Tool {
         guard var header = current else { continue }
         if !quirks.isEmpty { header.quirks = (header.quirks ?? []) + quirks }
         if json {
-          try output.bytes(try JSON.encode(header) + [0x0A])
+          try output.bytes(JSON.encode(header.json) + [0x0A])
         } else {
           try listing.add(VolumeRow.streamCells(header))
         }

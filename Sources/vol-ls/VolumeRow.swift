@@ -1,3 +1,4 @@
+import ByteIO
 import VolumeFormat
 
 /// What is listed of a volume.
@@ -22,13 +23,14 @@ enum VolumeRow {
 
   static func streamCells(_ header: VolumeHeader) -> [Listing.Cell] {
     [
-      .text(header.label), header.obsSubjectID.map { .text($0) } ?? .none, .counts(header.shape),
+      .text(ExactString(header.label)), header.obsSubjectID.map { .text($0) } ?? .none,
+      .counts(header.shape),
       .text(type(header.dtype, header.channels)), header.voxelSpacing.map { .reals($0) } ?? .none,
       .bytes(header.byteCount),
     ]
   }
 
-  private static func type(_ dtype: DataType, _ channels: Int) -> String {
-    channels == 1 ? dtype.rawValue : "\(dtype.rawValue)x\(channels)"
+  private static func type(_ dtype: DataType, _ channels: Int) -> ExactString {
+    ExactString(channels == 1 ? dtype.rawValue : "\(dtype.rawValue)x\(channels)")
   }
 }

@@ -17,7 +17,7 @@ struct VolMeta: Tool {
   @Option(
     help: ArgumentHelp(
       "The column of the subject (default: obs_subject_id or participant_id).", valueName: "col"))
-  var key: String?
+  var key: ExactString?
 
   @Flag(help: "Start over; do not merge with the table before.")
   var replace = false
@@ -31,6 +31,11 @@ struct VolMeta: Tool {
   @Flag(help: "Print fields separated by commas, nothing for what is not known.")
   var csv = false
 
+  @Flag(help: "With --csv, put an apostrophe before what a spreadsheet would take for a formula.")
+  var csvSafe = false
+
+  @OptionGroup var expected: ExpectOption
+
   @Flag(name: .shortAndLong, help: "Do not print the id of the stage.")
   var quiet = false
 
@@ -38,10 +43,14 @@ struct VolMeta: Tool {
     help: ArgumentHelp("The dataset, and a snapshot if not the last.", valueName: "dataset[@n]"))
   var dataset: DatasetArgument
 
-  private var prints: Bool { json || tsv || csv || dataset.snapshot != nil }
+  private var prints: Bool {
+    json || tsv || csv || dataset.snapshot != nil || expected.snapshot != nil
+  }
   private var stages: Bool { key != nil || replace }
 
   func validate() throws {
+    try dataset.requireLocal()
+    if csvSafe, !csv { throw ValidationError("--csv-safe is for --csv") }
     if [json, tsv, csv].count(where: { $0 }) > 1 {
       throw ValidationError("--json, --tsv and --csv exclude each other")
     }
@@ -74,7 +83,11 @@ struct VolMeta: Tool {
     let start = head.starts(with: mark) ? Array(head.dropFirst(3)) : head
     if start.first(where: { ![0x20, 0x09, 0x0A, 0x0D].contains($0) }) == UInt8(ascii: "{") {
       var lines = LineList(input, nulSeparated: false, maximum: 1 << 20, head: start)
-      try stager.takeObjects(&lines, input.path)
+      try stager.takeObjects(&lines, input.path) { key, line in
+        if !quiet {
+          Self.warn("line \(line) of '\(input.path)': '\(key)' is there twice, the last counts")
+        }
+      }
     } else {
       var table = try TableReader(input, head: head)
       try stager.take(&table)
@@ -89,14 +102,14 @@ struct VolMeta: Tool {
   }
 
   private func print() throws -> ExitStatus {
-    let snapshot = try dataset.openSnapshot()
+    let snapshot = try dataset.openSnapshot(expecting: expected.snapshot)
     guard let subjects = snapshot.manifest.subjects else {
       throw ToolFailure(
         .noInput,
         "snapshot \(snapshot.manifest.snapshot) of '\(dataset.path)' has no subject table")
     }
     let table = try SubjectTableReader(subjects, of: snapshot.dataset)
-    let printer = TablePrinter(table.columns, json ? .json : csv ? .csv : .tsv)
+    let printer = TablePrinter(table.columns, json ? .json : csv ? .csv(isSafe: csvSafe) : .tsv)
     try printer.begin()
     while let row = try table.next() { try printer.add(row) }
     try printer.finish()

@@ -9,7 +9,7 @@ struct VolRm: Tool {
     commandName: "vol-rm",
     abstract: "Make a snapshot without some volumes.",
     discussion: """
-      Commits a new snapshot that lacks the volumes named and prints its number. No byte is \
+      Commits a new snapshot that lacks the volumes named and prints its number and digest. No byte is \
       deleted: earlier snapshots stay as they were.
       """,
     version: volpipeVersion)
@@ -35,26 +35,29 @@ struct VolRm: Tool {
   var meta: [KeyValue] = []
 
   @Option(
-    help: ArgumentHelp("Go on only if N is the current snapshot; else exit 75.", valueName: "n"))
-  var expect: UInt64?
+    help: ArgumentHelp(
+      "Go on only if N is the current snapshot; else exit 75.", valueName: "n[:sha256]"))
+  var expect: SnapshotName?
 
-  @Flag(name: .shortAndLong, help: "Do not print the snapshot's number.")
+  @Flag(name: .shortAndLong, help: "Do not print the snapshot's number and digest.")
   var quiet = false
 
   @Argument(help: "The dataset's directory.")
   var dataset: String
 
   @Argument(help: "Ids of volumes, of any collection.")
-  var obsID: [String] = []
+  var obsID: [ExactString] = []
 
   func validate() throws {
+    try requireLocal(dataset, filesFrom)
     guard !obsID.isEmpty || filesFrom != nil else {
       throw ValidationError("no id and no --files-from is given")
     }
   }
 
   func execute() throws -> ExitStatus {
-    let remover = Remover(try Dataset(opening: dataset), tool: Self.nameAndVersion)
+    let root = try Dataset(opening: dataset)
+    let remover = Remover(root, tool: Self.nameAndVersion)
     let ids = try wanted()
     let output = LineWriter()
     do {
@@ -63,10 +66,10 @@ struct VolRm: Tool {
           try output.line("\(target.collection)\t\(target.obsID)")
         }
       } else {
-        let metadata = meta.reduce(into: [:]) { $0[$1.key] = JSONValue.string($1.value) }
+        let metadata = meta.reduce(into: JSONObject()) { $0[$1.key] = .string($1.value) }
         let manifest = try remover.remove(
-          ids, passingOver: force, metadata: metadata, expecting: expect)
-        if !quiet { try output.line(String(manifest.snapshot)) }
+          ids, passingOver: force, metadata: metadata, expecting: expect?.expected)
+        if !quiet { try output.line(try root.pinned(manifest.snapshot)) }
       }
     } catch let missing as Remover.Missing {
       let others = missing.count > 1 ? ", nor \(missing.count - 1) more" : ""
@@ -78,7 +81,7 @@ struct VolRm: Tool {
   }
 
   /// The ids given, each once, in their order.
-  private func wanted() throws -> [String] {
+  private func wanted() throws -> [ExactString] {
     var seen: Set<CatalogKey> = []
     var ids = obsID.filter { seen.insert(CatalogKey($0)).inserted }
     guard let filesFrom else { return ids }
@@ -87,7 +90,7 @@ struct VolRm: Tool {
       ? InputFile(borrowing: 0, name: "standard input") : try InputFile(filesFrom)
     var list = LineList(file, nulSeparated: null)
     while let line = try list.next() {
-      guard let id = String(validating: line, as: UTF8.self) else {
+      guard let id = ExactString(validating: line) else {
         throw FormatError(file.path, "an id in this list is not UTF-8")
       }
       if seen.insert(CatalogKey(id)).inserted { ids.append(id) }

@@ -28,7 +28,7 @@ final class Findings: @unchecked Sendable {
   func add(_ finding: Verifier.Finding) throws {
     count += 1
     if json {
-      try output.bytes(try JSON.encode(finding) + [0x0A])
+      try output.bytes(JSON.encode(finding.json) + [0x0A])
       return
     }
     var line = finding.file

@@ -22,6 +22,8 @@ struct VolVerify: Tool {
 
   @OptionGroup var jobs: JobsOption
 
+  @OptionGroup var expected: ExpectOption
+
   @Flag(help: "Write JSON, one object a line.")
   var json = false
 
@@ -33,6 +35,7 @@ struct VolVerify: Tool {
   var dataset: DatasetArgument
 
   func validate() throws {
+    try dataset.requireLocal()
     if quick && full { throw ValidationError("--quick and --full exclude each other") }
   }
 
@@ -51,15 +54,24 @@ struct VolVerify: Tool {
     if numbers.isEmpty {
       throw ToolFailure(.noInput, "'\(dataset.path)' has no snapshot yet; vol-commit makes one")
     }
-    if let number = dataset.snapshot, !numbers.contains(number) {
+    if let number = dataset.snapshot?.number, !numbers.contains(number) {
       throw ToolFailure(.noInput, "'\(dataset.path)' has no snapshot \(number)")
     }
     var options = VolumeStreamer.Options(
       jobs: jobs.count, scratchDirectory: temporaryDirectory())
     options.progress = { progress.add(bytes: $0) }
-    let verifier = Verifier(root, snapshot: dataset.snapshot, options: options) { finding in
+    let verifier = Verifier(root, snapshot: dataset.snapshot?.number, options: options) { finding in
       progress.clear()
       findings.collect(finding)
+    }
+    for name in [dataset.snapshot, expected.snapshot].compactMap(\.self) {
+      do {
+        try root.require(
+          name.number, sha256: name.sha256,
+          before: dataset.snapshot?.number ?? numbers.last ?? name.number)
+      } catch {
+        try findings.add(.init(error))
+      }
     }
     let summary = try verifier.run(isFull: full)
     progress.clear()

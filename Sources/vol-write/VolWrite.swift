@@ -54,9 +54,10 @@ struct VolWrite: Tool {
   var dataset: String
 
   @Argument(help: "The collection that the volumes belong to.")
-  var collection: String
+  var collection: ExactString
 
   func validate() throws {
+    try requireLocal(dataset)
     guard (1...19).contains(level) else { throw ValidationError("--level takes 1 to 19") }
     guard obsID == nil || template != nil else {
       throw ValidationError("--obs-id knows {name}, {subject} and {collection} only")

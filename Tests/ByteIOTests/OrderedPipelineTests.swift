@@ -10,7 +10,7 @@ import Testing
 
   @Test(arguments: [1, 2, 8]) func resultsComeOutInOrder(jobs: Int) throws {
     let collected = Collected()
-    let pipeline = OrderedPipeline<Void, Int, Int>(
+    let pipeline = try OrderedPipeline<Void, Int, Int>(
       jobs: jobs, capacity: 5, makeWorker: {},
       transform: { _, number in
         // Uneven work, so that threads overtake each other.
@@ -22,9 +22,9 @@ import Testing
     #expect(collected.numbers == (0..<1_000).map { $0 * 3 })
   }
 
-  @Test func anErrorOfTheWorkEndsIt() {
+  @Test func anErrorOfTheWorkEndsIt() throws {
     let collected = Collected()
-    let pipeline = OrderedPipeline<Void, Int, Int>(
+    let pipeline = try OrderedPipeline<Void, Int, Int>(
       jobs: 3, capacity: 4, makeWorker: {},
       transform: { _, number in
         if number == 50 { throw Bad(number: number) }
@@ -40,8 +40,8 @@ import Testing
     #expect(collected.numbers.count <= 50)
   }
 
-  @Test func anErrorOfTheSinkReachesTheOneWhoHandsIn() {
-    let pipeline = OrderedPipeline<Void, Int, Int>(
+  @Test func anErrorOfTheSinkReachesTheOneWhoHandsIn() throws {
+    let pipeline = try OrderedPipeline<Void, Int, Int>(
       jobs: 2, capacity: 2, makeWorker: {}, transform: { $1 },
       sink: { if $0 == 3 { throw Bad(number: $0) } })
     #expect(throws: Bad(number: 3)) {

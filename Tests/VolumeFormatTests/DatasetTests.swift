@@ -11,14 +11,15 @@ struct TestDataset {
   /// Stages volumes as `vol-write` does.
   @discardableResult
   func stage(
-    _ volumes: [TestVolume], _ collection: String = "C", _ options: StageOptions = StageOptions()
+    _ volumes: [TestVolume], _ collection: ExactString = "C",
+    _ options: StageOptions = StageOptions()
   ) throws -> StageSummary {
     try stage(stream: stream(volumes, in: scratch), collection, options)
   }
 
   @discardableResult
   func stage(
-    stream: [UInt8], _ collection: String = "C", _ options: StageOptions = StageOptions()
+    stream: [UInt8], _ collection: ExactString = "C", _ options: StageOptions = StageOptions()
   ) throws -> StageSummary {
     let input = try InputFile(try scratch.write(stream, "in-\(randomIdentifier())"))
     let writer = try StageWriter(
@@ -40,7 +41,7 @@ struct TestDataset {
     let file = try OutputFile(creating: "\(scratch.path)/\(name)")
     var options = VolumeStreamer.Options(jobs: jobs, scratchDirectory: scratch.path)
     options.slabLimit = slabLimit
-    let streamer = VolumeStreamer(snapshot, to: FrameSink(file), options: options)
+    let streamer = try VolumeStreamer(snapshot, to: FrameSink(file), options: options)
     do {
       try snapshot.forEachVolume { stage, record in
         try streamer.add(record, of: stage)
@@ -201,7 +202,7 @@ func bytes(_ lines: [String]) -> [String] {
 
   @Test func duplicatesStopACommitAndBothSourcesAreNamed() throws {
     let dataset = TestDataset()
-    for path in ["x/a.nii", "y/a.nii"] {
+    for path: ExactString in ["x/a.nii", "y/a.nii"] {
       var volume = TestVolume("a", [4])
       volume.header.source = .init(
         format: "nifti1", path: path, byteOrder: "little", layout: "single", compression: "none",
@@ -223,10 +224,10 @@ func bytes(_ lines: [String]) -> [String] {
     try dataset.commit()
     let snapshot = try #require(try Snapshot(try Dataset(opening: dataset.path)))
     for number in stride(from: 0, to: count, by: 7) {
-      let found = try snapshot.volume("v\(number)_C", collection: "C")
-      #expect(found?.1.obsID == "v\(number)_C")
+      let found = try snapshot.volume(ExactString("v\(number)_C"), collection: "C")
+      #expect(found?.1.obsID == ExactString("v\(number)_C"))
     }
-    for missing in ["v5000_C", "", "v1"] {
+    for missing: ExactString in ["v5000_C", "", "v1"] {
       #expect(try snapshot.volume(missing, collection: "C") == nil)
     }
     #expect(try snapshot.volume("v1_C", collection: "D") == nil)

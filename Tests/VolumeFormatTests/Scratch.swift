@@ -31,7 +31,7 @@ struct TestVolume {
   var after: [[UInt8]] = []
 
   init(_ name: String, _ shape: [Int], _ dtype: DataType = .uint8, channels: Int = 1) {
-    header = VolumeHeader(name: name, shape: shape, dtype: dtype)
+    header = VolumeHeader(name: ExactString(name), shape: shape, dtype: dtype)
     header.channels = channels
     voxels = (0..<Int(header.byteCount)).map { UInt8(truncatingIfNeeded: $0 &* 7 &+ $0 >> 8) }
   }

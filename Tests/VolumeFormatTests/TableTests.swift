@@ -14,7 +14,7 @@ import VolumeFormat
   private func read(_ text: String) throws -> Table {
     let scratch = Scratch()
     var reader = try TableReader(try InputFile(try scratch.write(Array(text.utf8), "table")))
-    var table = Table(names: reader.names)
+    var table = Table(names: reader.names.map(\.string))
     while true {
       do {
         guard let line = try reader.next() else { return table }
@@ -68,6 +68,15 @@ import VolumeFormat
   ]) func aTableWithoutSoundNamesIsRefused(text: String, reason: String) {
     let error = #expect(throws: FormatError.self) { try read(text) }
     #expect(error?.reason.contains(reason) == true)
+  }
+
+  @Test func aTableHasAtMost4096Columns() throws {
+    let names = (0..<4096).map { "c\($0)" }
+    #expect(try read(names.joined(separator: ",") + "\n").names.count == 4096)
+    let error = #expect(throws: FormatError.self) {
+      try read((names + ["more"]).joined(separator: ",") + "\n")
+    }
+    #expect(error?.reason.contains("4,096") == true)
   }
 
   @Test func columnsWithoutANameAreNoRepetition() throws {

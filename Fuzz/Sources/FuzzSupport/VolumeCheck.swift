@@ -86,8 +86,9 @@ public final class VolumeCheck {
   private func written(
     _ header: VolumeHeader, _ extras: [(bytes: [UInt8], isAfter: Bool)], _ voxels: [UInt8]
   ) -> [UInt8] {
-    guard let json = try? JSON.encode(header),
-      let header = try? JSON.decode(VolumeHeader.self, from: json, in: "frame"),
+    guard
+      let document = try? JSONDocument(JSON.encode(header.json), in: "frame"),
+      let header = try? VolumeHeader(document.root),
       let name = NameTemplate("x", fields: [])
     else { preconditionFailure("a header that does not survive JSON") }
     output.becomeStandardOutput()

@@ -1,9 +1,11 @@
+internal import ByteIO
+
 /// Where the voxels of a header lie: its transforms, and the one of them that counts.
 struct Geometry {
   /// Voxel index to RAS+ millimetres (file units where the unit is not known), 4x4.
   var affine: [[Double]]
   /// `sform`, `qform` or `pixdim`.
-  var source: String
+  var source: ExactString
   /// The two transforms in the file's own units, nil where their code is not above 0.
   var qform: [[Double]]?
   var sform: [[Double]]?

@@ -1,9 +1,10 @@
+internal import ByteIO
 internal import VolumeFormat
 
 extension VolumeHeader {
   /// The frame header of a volume with this NIfTI header.
   init(
-    _ header: NIfTIHeader, layout: VoxelLayout, name: String, source: VolumeHeader.Source,
+    _ header: NIfTIHeader, layout: VoxelLayout, name: ExactString, source: VolumeHeader.Source,
     quirks more: [String]
   ) {
     self.init(name: name, shape: layout.shape, dtype: layout.dtype)
@@ -37,23 +38,24 @@ extension VolumeHeader {
     }
     if header.intentCode != 0 || !header.intentName.isEmpty {
       intent = Intent(
-        code: header.intentCode, parameters: header.intentParameters, name: header.intentName)
+        code: header.intentCode, parameters: header.intentParameters,
+        name: ExactString(header.intentName))
     }
-    if !header.descrip.isEmpty { sourceDescription = header.descrip }
-    if !quirks.isEmpty { self.quirks = quirks }
+    if !header.descrip.isEmpty { sourceDescription = ExactString(header.descrip) }
+    if !quirks.isEmpty { self.quirks = quirks.map { ExactString($0) } }
     self.source = source
   }
 
   private static func units(_ code: Int) -> Units? {
     guard code != 0 else { return nil }
-    let space: String? =
+    let space: ExactString? =
       switch code & 7 {
       case 1: "m"
       case 2: "mm"
       case 3: "um"
       default: nil
       }
-    let time: String? =
+    let time: ExactString? =
       switch code & 0x38 {
       case 8: "s"
       case 16: "ms"

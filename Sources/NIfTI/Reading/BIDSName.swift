@@ -1,3 +1,4 @@
+internal import ByteIO
 public import VolumeFormat
 
 /// The entities of a file's name, as the Brain Imaging Data Structure writes them:
@@ -6,7 +7,7 @@ public struct BIDSName {
   /// The label of `sub-`.
   public var subject: String
   /// Keys with their labels, and `suffix`.
-  public var attributes: [String: JSONValue] = [:]
+  public var attributes = JSONObject()
 
   /// Reads a name without folder and endings; nil if it does not begin with a subject.
   public init?(_ name: String) {
@@ -16,19 +17,19 @@ public struct BIDSName {
     let label = parts[0].dropFirst(4).prefix(while: Self.isLabel)
     if label.isEmpty { return nil }
     subject = String(label)
-    attributes["sub"] = .string(subject)
+    attributes["sub"] = .text(subject)
     for part in parts {
       guard let hyphen = part.firstIndex(of: "-") else { continue }
       let (key, label) = (part[..<hyphen], part[part.index(after: hyphen)...])
       guard !key.isEmpty, !label.isEmpty, key.allSatisfy({ Self.isLabel($0) && $0 != "+" }),
-        label.allSatisfy(Self.isLabel), attributes[String(key)] == nil
+        label.allSatisfy(Self.isLabel), attributes[ExactString(String(key))] == nil
       else { continue }
-      attributes[String(key)] = .string(String(label))
+      attributes[ExactString(String(key))] = .text(String(label))
     }
     if parts.count > 1, let last = parts.last, !last.isEmpty, last.allSatisfy(Self.isLabel),
       attributes["suffix"] == nil
     {
-      attributes["suffix"] = .string(String(last))
+      attributes["suffix"] = .text(String(last))
     }
   }
 

@@ -96,11 +96,11 @@ public final class NIfTIFile {
     isGuessed = layout.isGuessed
     swapSize = header.isBigEndian ? layout.dtype.swapSize : 1
     self.header = VolumeHeader(
-      header, layout: layout, name: source.name,
+      header, layout: layout, name: ExactString(source.name),
       source: VolumeHeader.Source(
-        format: header.format.rawValue, path: source.header.string,
+        format: ExactString(header.format.rawValue), path: ExactString(source.header.string),
         byteOrder: header.isBigEndian ? "big" : "little",
-        layout: header.isPair ? "pair" : "single", compression: compression,
+        layout: header.isPair ? "pair" : "single", compression: ExactString(compression),
         header: Array(bytes.prefix(headerSize)), headerBytes: headerFileBytes),
       quirks: quirks)
   }

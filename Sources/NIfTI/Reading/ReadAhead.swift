@@ -1,4 +1,4 @@
-internal import ByteIO
+public import ByteIO
 public import VolumeFormat
 
 /// Reads and inflates several files at once and hands on what is in them in the order of the
@@ -56,13 +56,22 @@ public final class ReadAhead: @unchecked Sendable {
   ///   - readsSidecars: whether the JSON file beside a volume's becomes an attribute.
   ///   - nextSource: gives the sources in order, nil at the end; called from one thread at a time.
   ///     It may throw for one source and go on with the next.
+  /// - Throws: `ThreadRefused`.
   public init(
     jobs: Int, readsSidecars: Bool = false, nextSource: @escaping () throws -> VolumeSource?
-  ) {
+  ) throws(ThreadRefused) {
     self.nextSource = nextSource
     self.readsSidecars = readsSidecars
     maximumAhead = jobs + 1
-    for _ in 0..<jobs { threads.append(WorkerThread { [self] in work() }) }
+    for _ in 0..<jobs {
+      do throws(ThreadRefused) {
+        threads.append(try WorkerThread { [self] in work() })
+      } catch {
+        let started = threads.count
+        cancel()
+        throw ThreadRefused(started: started)
+      }
+    }
   }
 
   /// The next event; nil after the last.

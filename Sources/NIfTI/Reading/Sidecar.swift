@@ -7,19 +7,25 @@ enum Sidecar {
   /// The most bytes that one may have.
   static let maximumBytes = 1 << 20
 
-  /// The object in the JSON file beside `files`; nil if there is no such file.
+  /// The object in the JSON file beside `files`, and the keys that it has twice; nil if there is no
+  /// such file.
   ///
   /// - Throws: `FormatError` for anything but an object of at most 1 MiB; `IOFailure`.
-  static func read(beside files: SourcePath) throws -> JSONValue? {
+  static func read(beside files: SourcePath) throws -> (
+    object: JSONObject, repeated: [ExactString]
+  )? {
     if files.isStandardInput { return nil }
     let path = files.sidecar
     let opened = Result { () throws(IOFailure) in try InputFile(path) }
     if case .failure(let failure) = opened, failure.isNotFound { return nil }
-    var bytes = try PlainStream(try opened.get(), head: []).take(maximumBytes + 1)
+    let bytes = try PlainStream(try opened.get(), head: []).take(maximumBytes + 1)
     guard bytes.count <= maximumBytes else {
       throw FormatError(path.string, "a sidecar may have 1 MiB, and it has more")
     }
-    if bytes.starts(with: [0xEF, 0xBB, 0xBF]) { bytes.removeFirst(3) }
-    return .object(try JSON.decode([String: JSONValue].self, from: bytes, in: path.string))
+    let (value, repeated) = try JSON.parse(bytes, in: path.string)
+    guard case .object(let object) = value else {
+      throw FormatError(path.string, "it is no JSON object")
+    }
+    return (object, repeated)
   }
 }

@@ -7,7 +7,7 @@ internal import VolumeFormat
 public struct SourceTable {
   private enum Column {
     case path, obsID, obsSubjectID, unnamed
-    case attribute(String)
+    case attribute(ExactString)
   }
 
   private var reader: TableReader
@@ -40,7 +40,7 @@ public struct SourceTable {
   public mutating func next() throws -> VolumeSource? {
     guard let line = try reader.next() else { return nil }
     var path: FilePath?
-    var described: [(Column, String)] = []
+    var described: [(Column, ExactString)] = []
     for (column, bytes) in zip(columns, line.fields) {
       if bytes.isEmpty || bytes.elementsEqual("n/a".utf8) { continue }
       if case .path = column {
@@ -51,7 +51,7 @@ public struct SourceTable {
       } else if case .unnamed = column {
         continue
       } else {
-        guard let text = String(validating: bytes, as: UTF8.self) else {
+        guard let text = ExactString(validating: bytes) else {
           throw FormatError(reader.path, "line \(line.number) is not in UTF-8")
         }
         described.append((column, text))
@@ -77,7 +77,7 @@ public struct SourceTable {
     return source
   }
 
-  private func checked(_ id: String, _ column: String, _ number: Int) throws -> String {
+  private func checked(_ id: ExactString, _ column: String, _ number: Int) throws -> ExactString {
     if let defect = Names.defect(ofID: id) {
       throw FormatError(
         reader.path, "line \(number) has an \(column) that cannot be one: \(defect)")

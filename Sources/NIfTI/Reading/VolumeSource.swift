@@ -1,3 +1,4 @@
+public import ByteIO
 internal import SystemPackage
 public import VolumeFormat
 
@@ -6,18 +7,18 @@ public struct VolumeSource: Sendable {
   /// The files.
   public var files: SourcePath
   /// Its id, if a table gives one.
-  public var obsID: String?
+  public var obsID: ExactString?
   /// Its subject, if a table gives one.
-  public var obsSubjectID: String?
+  public var obsSubjectID: ExactString?
   /// Attributes that a table gives it.
-  public var attributes: [String: JSONValue] = [:]
+  public var attributes = JSONObject()
 
   /// A volume of which its files only are known.
   public init(_ files: SourcePath) { self.files = files }
 
   /// The subject that the name tells: its BIDS `sub-XX`, else the name.
-  public static func subject(named name: String) -> String {
-    BIDSName(name).map { "sub-\($0.subject)" } ?? name
+  public static func subject(named name: String) -> ExactString {
+    ExactString(BIDSName(name).map { "sub-\($0.subject)" } ?? name)
   }
 
   /// Puts into a volume's header what is known of it.
@@ -28,11 +29,15 @@ public struct VolumeSource: Sendable {
   func describe(_ header: inout VolumeHeader, readsSidecar: Bool) throws {
     header.obsID = obsID
     header.obsSubjectID = obsSubjectID
-    var attributes = BIDSName(files.name)?.attributes ?? [:]
+    var attributes = BIDSName(files.name)?.attributes ?? JSONObject()
     if readsSidecar, let sidecar = try Sidecar.read(beside: files) {
-      attributes["sidecar"] = sidecar
+      attributes["sidecar"] = .object(sidecar.object)
+      for key in sidecar.repeated {
+        let quirk = ExactString("'\(key)' is twice in its sidecar, the last counts")
+        header.quirks = (header.quirks ?? []) + [quirk]
+      }
     }
-    attributes.merge(self.attributes) { $1 }
+    attributes.merge(self.attributes)
     if !attributes.isEmpty { header.attributes = attributes }
   }
 }

@@ -1,3 +1,4 @@
+public import ByteIO
 public import VolumeFormat
 
 /// Where the Brain Imaging Data Structure has a volume.
@@ -34,17 +35,20 @@ public enum BIDSPath {
   ///
   /// - Throws: `FormatError` if there is no subject, or no folder for the suffix, which the
   ///   attribute `datatype` may name.
-  public static func path(of header: VolumeHeader) throws -> String {
+  public static func path(of header: VolumeHeader) throws -> ExactString {
     func attribute(_ key: String) -> String? {
-      guard case .string(let text)? = header.attributes?[key], isLabel(text) else { return nil }
-      return text
+      guard case .string(let text)? = header.attributes?[ExactString(key)], isLabel(text.string)
+      else { return nil }
+      return text.string
     }
     var labels: [(String, String)] = []
     for key in entities {
       if let label = attribute(key) { labels.append((key, label)) }
     }
     if labels.first?.0 != "sub" {
-      let subject = header.obsSubjectID.map { $0.hasPrefix("sub-") ? String($0.dropFirst(4)) : $0 }
+      let subject = header.obsSubjectID.map {
+        $0.hasPrefix("sub-") ? String($0.string.dropFirst(4)) : $0.string
+      }
       let label = (subject ?? "").filter { isLabel(String($0)) }
       guard !label.isEmpty else {
         throw FormatError(
@@ -52,7 +56,7 @@ public enum BIDSPath {
       }
       labels.insert(("sub", label), at: 0)
     }
-    let suffix = attribute("suffix") ?? header.collection ?? ""
+    let suffix = attribute("suffix") ?? header.collection?.string ?? ""
     guard isLabel(suffix) else {
       throw FormatError(
         header.label, "it has no suffix for its name; nifti-cat --attr suffix=... gives it one")
@@ -67,7 +71,7 @@ public enum BIDSPath {
     }
     let name = labels.map { "\($0)-\($1)" }.joined(separator: "_") + "_\(suffix)"
     let above = labels.filter { $0.0 == "sub" || $0.0 == "ses" }.map { "\($0)-\($1)" }
-    return (above + [folder, name]).joined(separator: "/")
+    return ExactString((above + [folder, name]).joined(separator: "/"))
   }
 
   private static func isLabel(_ text: String) -> Bool {

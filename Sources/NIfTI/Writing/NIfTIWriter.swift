@@ -1,4 +1,4 @@
-internal import ByteIO
+public import ByteIO
 public import VolumeFormat
 
 /// Writes volumes of a frame stream as NIfTI files.
@@ -7,7 +7,7 @@ public import VolumeFormat
 /// byte; any other gets a new header. Files have a temporary name until they are whole.
 public final class NIfTIWriter {
   /// Makes the name of a volume's file, without suffix; `/` in it leads to folders below.
-  public typealias Naming = @Sendable (VolumeHeader) throws -> String
+  public typealias Naming = @Sendable (VolumeHeader) throws -> ExactString
 
   /// How files are written.
   public struct Options: Sendable {
@@ -255,7 +255,7 @@ public final class NIfTIWriter {
     guard let header = current?.header else { preconditionFailure("no volume is open") }
     let name = try options.name(header)
     let path = "\(folder)/\(name)\(suffix)" + (options.gzip == nil ? "" : ".gz")
-    if written.contains(CatalogKey(path)) { throw Exists(path: path, isOwn: true) }
+    if written.contains(CatalogKey(ExactString(path))) { throw Exists(path: path, isOwn: true) }
     if !options.replaces, fileExists(path) { throw Exists(path: path, isOwn: false) }
     let parent = Publishing.parent(of: path)
     try Publishing.makeDirectories(parent)
@@ -267,7 +267,7 @@ public final class NIfTIWriter {
 
   private func publish(_ pending: Pending) throws {
     guard let temporary = pending.temporary else { return }
-    written.insert(CatalogKey(pending.path))
+    written.insert(CatalogKey(ExactString(pending.path)))
     if options.replaces {
       try Publishing.rename(temporary, to: pending.path)
     } else {

@@ -48,7 +48,7 @@ enum NewHeader {
     f.real(header.intercept ?? 0, first: 116, second: 184)
     let seconds: Int64 = header.repetitionTime == nil ? 0 : 8
     f.integer(2 + seconds, first: 123, 1, second: 500, 4)
-    f.text(header.sourceDescription ?? "", first: 148, second: 240, 80)
+    f.text(header.sourceDescription?.string ?? "", first: 148, second: 240, 80)
     if let affine = header.affine {
       let code = max(1, header.sformCode ?? 0)
       f.integer(Int64(clamping: code), first: 254, 2, second: 348, 4)
@@ -72,7 +72,7 @@ enum NewHeader {
       for (index, value) in intent.parameters.prefix(3).enumerated() {
         f.real(value, first: 56 + 4 * index, second: 80 + 8 * index)
       }
-      f.text(intent.name, first: 328, second: 508, 16)
+      f.text(intent.name.string, first: 328, second: 508, 16)
     }
     return f.result
   }

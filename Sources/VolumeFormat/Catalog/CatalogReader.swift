@@ -1,4 +1,4 @@
-internal import ByteIO
+public import ByteIO
 
 /// Reads the catalog of one stage: in order, or one volume by its id.
 ///
@@ -6,11 +6,13 @@ internal import ByteIO
 /// format's limits and the file's size.
 public final class CatalogReader {
   private let file: InputFile
-  private let indexOffset: UInt64
+  fileprivate let indexOffset: UInt64
   /// Pages of the index.
   let pages: Int
   /// Number of volumes.
   public let count: UInt64
+  /// Number of blocks, as the footer has it.
+  let blocks: UInt64
 
   /// A name for messages.
   public var path: String { file.path }
@@ -36,6 +38,7 @@ public final class CatalogReader {
       footer[..<44].withUnsafeBytes({ CRC32C.of($0) }) == footer.loadLittle(44, as: UInt32.self)
     else { throw FormatError(path, at: footerOffset, "the footer of the catalog is damaged") }
     count = footer.loadLittle(8, as: UInt64.self)
+    blocks = footer.loadLittle(16, as: UInt64.self)
     indexOffset = footer.loadLittle(24, as: UInt64.self)
     let pageCount = footer.loadLittle(32, as: UInt64.self)
     let perPage = UInt64(CatalogFormat.entriesPerPage)
@@ -59,12 +62,23 @@ public final class CatalogReader {
   public func forEachRecord(
     onDamage: ((any Error, UInt64) throws -> Void)? = nil, _ body: (CatalogRecord) throws -> Bool
   ) throws {
+    try forEachPlacedRecord(onDamage: onDamage) { record, _ in try body(record) }
+  }
+
+  /// The same; `body` gets the offset of the record's block, too.
+  func forEachPlacedRecord(
+    onDamage: ((any Error, UInt64) throws -> Void)? = nil,
+    _ body: (CatalogRecord, UInt64) throws -> Bool
+  ) throws {
     var offset = UInt64(FileHeader.size)
     var seen: UInt64 = 0
+    var seenBlocks: UInt64 = 0
+    var known = KnownBlocks()
     while offset < indexOffset {
+      seenBlocks += 1
       let block = Result { try readBlock(at: offset) }
       if let onDamage, case .failure(let error) = block {
-        let (lost, next) = try blockBehind(offset)
+        let (lost, next) = known.behind(offset, in: self)
         try onDamage(error, lost)
         seen += lost
         offset = next ?? indexOffset
@@ -73,37 +87,75 @@ public final class CatalogReader {
       let (records, next) = try block.get()
       for record in records {
         seen += 1
-        guard try body(record) else { return }
+        guard try body(record, offset) else { return }
       }
       offset = next
     }
-    guard seen != count else { return }
-    let error = FormatError(path, "it holds \(seen) records, its footer counts \(count)")
+    guard seen != count || seenBlocks != blocks else { return }
+    let error = FormatError(
+      path,
+      "it holds \(seen) records in \(seenBlocks) blocks, its footer counts \(count) in \(blocks)")
     guard let onDamage else { throw error }
     try onDamage(error, count > seen ? count - seen : 0)
   }
 
-  /// What the index says of the block at `offset`: its number of records, and where the next begins.
+  /// What the index says of blocks that cannot be read.
   ///
-  /// Pages that cannot be read say nothing.
-  private func blockBehind(_ offset: UInt64) throws -> (records: UInt64, next: UInt64?) {
-    var records: UInt64 = 0
-    var next: UInt64?
-    for number in 0..<pages {
-      guard let page = try? readPage(number) else { continue }
-      for index in 0..<page.count {
-        let block = page.block(index)
-        if block == offset { records += 1 }
-        if block > offset, block < next ?? indexOffset { next = block }
+  /// Many are taken from the index at once, so that many damaged ones need few passes over it.
+  private struct KnownBlocks {
+    private static let atOnce = 1 << 16
+    /// After so many pages that cannot be read, the others are not looked for.
+    private static let maximumBadPages = 1000
+    /// Offsets and numbers of records of some blocks that follow each other.
+    private var blocks: [(offset: UInt64, records: UInt64)] = []
+    /// From where to where these are all that the index has.
+    private var range: Range<UInt64> = 0..<0
+
+    /// The number of records of the block at `offset`, and where the next begins; pages that cannot
+    /// be read say nothing.
+    mutating func behind(
+      _ offset: UInt64, in catalog: CatalogReader
+    ) -> (records: UInt64, next: UInt64?) {
+      if !range.contains(offset) || offset == blocks.last?.offset { load(from: offset, catalog) }
+      var place = blocks.partition { $0.offset >= offset }
+      var records: UInt64 = 0
+      if place < blocks.count, blocks[place].offset == offset {
+        records = blocks[place].records
+        place += 1
       }
+      return (records, place < blocks.count ? blocks[place].offset : nil)
     }
-    return (records, next)
+
+    private mutating func load(from offset: UInt64, _ catalog: CatalogReader) {
+      var counts: [UInt64: UInt64] = [:]
+      var end = catalog.indexOffset
+      var badPages = 0
+      for number in 0..<catalog.pages {
+        guard let page = try? catalog.readPage(number) else {
+          badPages += 1
+          if badPages > Self.maximumBadPages { break }
+          continue
+        }
+        for index in 0..<page.count {
+          let block = page.block(index)
+          if block >= offset, block < end { counts[block, default: 0] += 1 }
+        }
+        guard counts.count > 2 * Self.atOnce else { continue }
+        // The first of them are kept.
+        end = counts.keys.sorted()[Self.atOnce]
+        counts = counts.filter { $0.key < end }
+      }
+      blocks = counts.map { ($0.key, $0.value) }.sorted { $0.offset < $1.offset }
+      range = offset..<max(offset + 1, end)
+    }
   }
 
   // MARK: By id
 
   /// The record of `obsID`, or nil if this catalog has none.
-  public func record(_ obsID: String) throws -> CatalogRecord? { try record(CatalogKey(obsID)) }
+  public func record(_ obsID: ExactString) throws -> CatalogRecord? {
+    try record(CatalogKey(obsID))
+  }
 
   /// The record of the id with `key`, or nil if this catalog has none.
   func record(_ key: CatalogKey) throws -> CatalogRecord? {
@@ -155,7 +207,7 @@ public final class CatalogReader {
   }
 
   /// A page that was checked.
-  private struct Page {
+  fileprivate struct Page {
     var bytes: [UInt8]
     var count: Int { Int(bytes.loadLittle(0, as: UInt32.self)) }
 
@@ -178,7 +230,7 @@ public final class CatalogReader {
     }
   }
 
-  private func readPage(_ number: Int) throws -> Page {
+  fileprivate func readPage(_ number: Int) throws -> Page {
     let offset = indexOffset + UInt64(number) * UInt64(CatalogFormat.pageSize)
     var bytes = [UInt8](repeating: 0, count: CatalogFormat.pageSize)
     let taken = try bytes.withUnsafeMutableBytes { try file.read(at: offset, into: $0) }
@@ -195,10 +247,10 @@ public final class CatalogReader {
 
   private func readBlock(at offset: UInt64) throws -> ([CatalogRecord], next: UInt64) {
     func damaged(_ what: String) -> FormatError { FormatError(path, at: offset, what) }
+    guard offset >= UInt64(FileHeader.size), offset < indexOffset,
+      indexOffset - offset >= UInt64(CatalogFormat.blockHeader)
+    else { throw damaged("no block of records can begin here") }
     let headerEnd = offset + UInt64(CatalogFormat.blockHeader)
-    guard offset >= UInt64(FileHeader.size), offset < indexOffset, headerEnd <= indexOffset else {
-      throw damaged("no block of records can begin here")
-    }
     var head = [UInt8](repeating: 0, count: CatalogFormat.blockHeader)
     _ = try head.withUnsafeMutableBytes { try file.read(at: offset, into: $0) }
     let storedCount = Int(head.loadLittle(0, as: UInt32.self))
@@ -225,5 +277,18 @@ public final class CatalogReader {
       throw damaged("a block of records does not hold what it should")
     }
     return (records, headerEnd + UInt64(storedCount))
+  }
+}
+
+extension [(offset: UInt64, records: UInt64)] {
+  /// The number of the first of these sorted blocks that meets a condition which all behind it meet.
+  fileprivate func partition(_ condition: (Element) -> Bool) -> Int {
+    var low = 0
+    var high = count
+    while low < high {
+      let middle = (low + high) / 2
+      if condition(self[middle]) { high = middle } else { low = middle + 1 }
+    }
+    return low
   }
 }

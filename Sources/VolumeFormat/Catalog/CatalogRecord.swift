@@ -1,4 +1,4 @@
-internal import ByteIO
+public import ByteIO
 
 /// The first 16 bytes of the SHA-256 of an `obs_id`, ordered as bytes.
 public struct CatalogKey: Hashable, Comparable, Sendable {
@@ -6,8 +6,9 @@ public struct CatalogKey: Hashable, Comparable, Sendable {
   public let high: UInt64, low: UInt64
 
   /// The key of an id.
-  public init(_ obsID: String) {
-    let digest = Array(obsID.utf8).withUnsafeBytes { SHA256.of($0) }
+  public init(_ obsID: ExactString) {
+    var text = obsID.string
+    let digest = text.withUTF8 { SHA256.of(UnsafeRawBufferPointer($0)) }
     self.init(digest, at: 0)
   }
 
@@ -57,7 +58,7 @@ public struct CatalogRecord: Sendable {
   }
 
   /// The volume's id.
-  public var obsID: String
+  public var obsID: ExactString
   /// The open frame's header, as JSON.
   public var headerJSON: [UInt8]
   /// Bytes of the voxels.
@@ -85,22 +86,51 @@ public struct CatalogRecord: Sendable {
   }
 
   /// The header, decoded.
+  ///
+  /// - Throws: `FormatError` if it is no header, or is that of another volume.
   public func header(in source: String) throws(FormatError) -> VolumeHeader {
-    let header = try JSON.decode(VolumeHeader.self, from: headerJSON, in: source)
-    if let defect = header.defect() { throw FormatError(source, "volume '\(obsID)': \(defect)") }
-    guard header.byteCount == rawBytes, header.shape.count == chunk.count,
-      zip(header.shape, chunk).allSatisfy({ (1...$0).contains($1) })
-    else { throw FormatError(source, "volume '\(obsID)': header and record disagree") }
-    return header
+    let node = try headerNode(in: source)
+    do throws(FormatError) {
+      let header = try VolumeHeader(node)
+      if let defect = header.defect() { throw damage(defect, source) }
+      guard header.byteCount == rawBytes, header.shape.count == chunk.count,
+        zip(header.shape, chunk).allSatisfy({ (1...$0).contains($1) })
+      else { throw damage("header and record disagree", source) }
+      return header
+    } catch {
+      throw error.volume == nil ? damage(error.reason, source) : error
+    }
+  }
+
+  /// The header as JSON, which says what the record does of whose it is.
+  func headerNode(in source: String) throws(FormatError) -> JSONNode {
+    do throws(FormatError) {
+      let node = try JSONDocument(headerJSON, in: source).root
+      if let key = try node.firstRepeatedKey() {
+        throw damage("the key '\(key)' is there twice in its header", source)
+      }
+      guard try node.required("obs_id").string() == obsID else {
+        throw damage("its header has another 'obs_id'", source)
+      }
+      return node
+    } catch {
+      throw error.volume == nil ? damage(error.reason, source) : error
+    }
+  }
+
+  private func damage(_ reason: String, _ source: String) -> FormatError {
+    FormatError(source, volume: obsID.string, reason)
   }
 
   /// The volume's subject, without decoding all of its header.
-  func subject(in source: String) throws(FormatError) -> String? {
-    struct Part: Decodable {
-      var obsSubjectID: String?
-      enum CodingKeys: String, CodingKey { case obsSubjectID = "obs_subject_id" }
+  func subject(in source: String) throws(FormatError) -> ExactString? {
+    guard let subject = try headerNode(in: source).optional("obs_subject_id")?.string() else {
+      return nil
     }
-    return try JSON.decode(Part.self, from: headerJSON, in: source).obsSubjectID
+    if let defect = Names.defect(ofID: subject) {
+      throw damage("'obs_subject_id' is not allowed: \(defect)", source)
+    }
+    return subject
   }
 
   /// Appends the record, its length first.
@@ -145,7 +175,7 @@ public struct CatalogRecord: Sendable {
     else { return nil }
     var c = ByteCursor(body)
     guard let idLength = c.integer(UInt16.self), let id = c.take(Int(idLength)),
-      let obsID = String(validating: id, as: UTF8.self),
+      let obsID = ExactString(validating: id), Names.defect(ofID: obsID) == nil,
       let jsonLength = c.integer(UInt32.self), jsonLength <= Frame.maximumHeader,
       let json = c.take(Int(jsonLength)),
       let rawBytes = c.integer(UInt64.self), let crc32 = c.integer(UInt32.self),

@@ -42,7 +42,7 @@ final class CatalogWriter {
     let start = block.count
     record.encode(into: &block)
     if block.count - start - 4 > CatalogRecord.maximumSize {
-      throw FormatError(record.obsID, "what is to be kept of this volume is over 8 MiB")
+      throw FormatError(record.obsID.string, "what is to be kept of this volume is over 8 MiB")
     }
     entries.append((CatalogKey(record.obsID), file.size))
     blockRecords += 1

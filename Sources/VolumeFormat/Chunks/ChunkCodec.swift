@@ -22,6 +22,12 @@ public final class ChunkCodec {
     self.decompressor = decompressor
   }
 
+  /// Gives back memory that a large chunk took.
+  func trim() {
+    shuffled.trim()
+    encoded.trim()
+  }
+
   deinit {
     ZSTD_freeCCtx(compressor)
     ZSTD_freeDCtx(decompressor)
@@ -40,7 +46,7 @@ public final class ChunkCodec {
     _ chunk: UnsafeRawBufferPointer, valueSize: Int, shuffle: Bool, level: Int,
     appendingTo result: inout [UInt8]
   ) -> Int {
-    guard let base = chunk.baseAddress, !Self.isZero(chunk) else { return 0 }
+    guard let base = chunk.baseAddress, !isZero(chunk) else { return 0 }
     precondition(chunk.count <= ChunkGrid.maximumChunkBytes && chunk.count % valueSize == 0)
     let isShuffled = shuffle && valueSize > 1
     var input = base
@@ -166,14 +172,6 @@ public final class ChunkCodec {
     while ZSTD_compressStream2(compressor, &target, &source, ZSTD_e_end) != 0 {}
     return target.pos
   }
-
-  private static func isZero(_ bytes: UnsafeRawBufferPointer) -> Bool {
-    // Most chunks show it in their first bytes; the rest is compared with itself, shifted by one.
-    guard let base = bytes.baseAddress, bytes.count > 0 else { return true }
-    let head = min(bytes.count, 64)
-    for index in 0..<head where bytes[index] != 0 { return false }
-    return bytes.count <= 64 || isEqual(base, base + 1, bytes.count - 1)
-  }
 }
 
 /// Memory that grows to what was asked of it and is used again.
@@ -183,6 +181,13 @@ final class ScratchBuffer {
   init() {}
 
   deinit { buffer.deallocate() }
+
+  /// Gives back what is more than `maximum` bytes.
+  func trim(to maximum: Int = 1 << 20) {
+    guard buffer.count > maximum else { return }
+    buffer.deallocate()
+    buffer = UnsafeMutableRawBufferPointer(start: nil, count: 0)
+  }
 
   /// Just `count` bytes, whose contents are anything.
   func bytes(_ count: Int) -> UnsafeMutableRawBufferPointer {

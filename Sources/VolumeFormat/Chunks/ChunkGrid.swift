@@ -8,7 +8,7 @@
 /// volume's chunks which it touches, and its first chunks may begin before it.
 public struct ChunkGrid: Sendable {
   /// The longest chunk, in bytes decoded.
-  public static let maximumChunkBytes = 128 << 20
+  public static let maximumChunkBytes = 64 << 20
   /// The most chunks in a volume.
   public static let maximumChunks = 4 << 20
   /// Slabs are made of several layers of chunks until they have about this many bytes.

@@ -5,6 +5,15 @@ func isEqual(_ first: UnsafeRawPointer, _ second: UnsafeRawPointer, _ count: Int
   memcmp(first, second, count) == 0
 }
 
+/// Whether all of `bytes` are zero.
+func isZero(_ bytes: UnsafeRawBufferPointer) -> Bool {
+  // Most that are not show it in their first bytes; the rest is compared with itself, shifted by one.
+  guard let base = bytes.baseAddress, bytes.count > 0 else { return true }
+  let head = min(bytes.count, 64)
+  for index in 0..<head where bytes[index] != 0 { return false }
+  return bytes.count <= 64 || isEqual(base, base + 1, bytes.count - 1)
+}
+
 /// Memory to be freed with `deallocate`; in large pages where there is much of it.
 ///
 /// A chunk's rows lie far apart in a slab: with small pages each row costs a look-up of its page.

@@ -26,11 +26,11 @@ final class Slab: @unchecked Sendable {
   ///   - number: which slab, in the order of the voxels.
   ///   - pool: where its memory comes from.
   ///   - maximumBytes: what is larger goes through a scratch file.
-  ///   - scratchPath: where a scratch file may be made; it has no name afterwards.
+  ///   - scratchFolder: where a scratch file may be made, which has no name.
   /// - Throws: `IOFailure` if there can be no scratch file.
   init(
     _ grid: ChunkGrid, _ number: Int, pool: SlabPool, maximumBytes: Int,
-    scratchPath: () -> String
+    scratchFolder: @autoclosure () -> String
   ) throws {
     self.grid = grid
     self.pool = pool
@@ -42,9 +42,7 @@ final class Slab: @unchecked Sendable {
       bandCount = 1
       memory = pool.take(region.bytes)
     } else {
-      let path = scratchPath()
-      scratch = try OutputFile(creating: path, readable: true)
-      try Publishing.remove(path)
+      scratch = try OutputFile(scratchIn: scratchFolder())
       // The highest axis of which one layer is small enough, and as much of it as is.
       let axis =
         (0...grid.slabAxis).last { grid.strides[$0] * grid.voxelBytes <= maximumBytes } ?? 0
@@ -85,6 +83,8 @@ final class Slab: @unchecked Sendable {
     for column in 0..<pieces.columns.chunkCount {
       pieces.columns.gather(
         column, of: memory, thickness: pieces.thickness, phase: 0, into: bytes)
+      // What is not written reads as zeros, and takes no room.
+      if isZero(UnsafeRawBufferPointer(bytes)) { continue }
       try scratch.write(UnsafeRawBufferPointer(bytes), at: pieces.place(column))
     }
   }
@@ -120,18 +120,16 @@ final class Slab: @unchecked Sendable {
   ///   - index: its place in the slab, from 0, X fastest.
   ///   - plain: what it decoded to; no defect.
   ///   - valueSize: bytes a value.
-  ///   - whole: memory for a chunk, which may be needed.
+  ///   - piece: memory for a part of a chunk, which may be needed.
   /// - Throws: `IOFailure` of a scratch file.
   func putChunk(
     _ index: Int, from plain: ChunkCodec.Plain, valueSize: Int,
-    whole: () -> UnsafeMutableRawBufferPointer
+    piece: ScratchBuffer
   ) throws {
     if let scratch {
-      let chunk = whole()
-      plain.copy(to: chunk, valueSize)
-      try scratch.write(
-        UnsafeRawBufferPointer(chunk), at: UInt64(index) * UInt64(grid.chunkBytes))
-      return
+      return try plain.write(
+        grid.chunkBytes, valueSize, to: scratch, at: UInt64(index) * UInt64(grid.chunkBytes),
+        piece: piece)
     }
     let chunkBytes = grid.chunkBytes
     var runs = grid.runs(ofChunk: index, thickness: region.thickness, phase: region.phase)
@@ -282,14 +280,26 @@ extension ChunkCodec.Plain {
     }
   }
 
-  /// Copies a chunk whole.
-  fileprivate func copy(to chunk: UnsafeMutableRawBufferPointer, _ valueSize: Int) {
-    guard let out = chunk.baseAddress else { return }
+  /// Writes a chunk of `total` bytes to a scratch file whose unwritten bytes read as zeros.
+  fileprivate func write(
+    _ total: Int, _ valueSize: Int, to scratch: OutputFile, at offset: UInt64, piece: ScratchBuffer
+  ) throws {
     switch self {
-    case .zeros: chunk.initializeMemory(as: UInt8.self, repeating: 0)
-    case .values(let plain): out.copyMemory(from: plain, byteCount: chunk.count)
+    case .zeros: break
+    case .values(let plain):
+      try scratch.write(UnsafeRawBufferPointer(start: plain, count: total), at: offset)
     case .planes(let plain):
-      Shuffle.undo(from: plain, to: out, count: chunk.count / valueSize, size: valueSize)
+      let count = total / valueSize
+      let step = (1 << 20) / valueSize
+      for first in stride(from: 0, to: count, by: step) {
+        let values = min(step, count - first)
+        let bytes = piece.bytes(values * valueSize)
+        guard let out = bytes.baseAddress else { return }
+        Shuffle.undo(
+          from: plain + first, planeCount: count, to: out, count: values, size: valueSize, rows: 1,
+          sourceStride: 0, targetStride: 0)
+        try scratch.write(UnsafeRawBufferPointer(bytes), at: offset + UInt64(first * valueSize))
+      }
     case .defect: preconditionFailure("a chunk that did not decode")
     }
   }

@@ -4,12 +4,15 @@ final class CatalogSet {
   private static let maximumOpen = 200
   /// After so many looks into a catalog, its keys are worth a filter in memory.
   private static let looksBeforeFilter = 64
+  /// The most bytes of all filters; catalogs beyond are looked into.
+  private static let maximumFilters = 64 << 20
 
   let stages: [Stage]
   private let dataset: Dataset
   private var readers: [Int: CatalogReader] = [:]
   private var looks: [Int]
   private var filters: [Int: KeyFilter] = [:]
+  private var filterBytes = 0
 
   init(_ dataset: Dataset, _ stages: [Stage]) {
     self.dataset = dataset
@@ -44,7 +47,13 @@ final class CatalogSet {
     looks[index] += 1
     guard looks[index] > Self.looksBeforeFilter else { return true }
     let reader = try reader(index)
-    var filter = KeyFilter(count: Int(clamping: reader.count))
+    // The footer of a damaged catalog may count any number.
+    let bytes = reader.count.multipliedReportingOverflow(by: KeyFilter.bytesPerKey)
+    guard !bytes.overflow, bytes.partialValue <= UInt64(Self.maximumFilters - filterBytes) else {
+      return true
+    }
+    filterBytes += Int(bytes.partialValue)
+    var filter = KeyFilter(count: Int(reader.count))
     try reader.forEachKey { key, _ in filter.insert(key) }
     filters[index] = filter
     return filter.mayHold(key)
@@ -63,6 +72,8 @@ final class CatalogSet {
 /// Source: Burton H. Bloom, Space/Time Trade-offs in Hash Coding, 1970. Keys are as good as random
 /// and serve as their own hashes.
 struct KeyFilter {
+  /// What a key takes.
+  static let bytesPerKey: UInt64 = 2
   private var bits: [UInt64]
 
   /// Makes room for `count` keys.

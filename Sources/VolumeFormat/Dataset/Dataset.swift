@@ -17,11 +17,8 @@ public struct Dataset: Sendable {
       _ = try directoryEntries(path)
       throw DatasetError.notADataset(path)
     }
-    let decoded = try SealedDocument.decode(DatasetMarker.self, from: bytes, in: marker)
-    guard Names.isHexadecimal(decoded.datasetID, count: 32) else {
-      throw FormatError(marker, "'dataset_id' is not 32 hexadecimal digits")
-    }
-    id = decoded.datasetID
+    try Self.refuseLinks(path)
+    id = try DatasetMarker(SealedDocument.parse(bytes, in: marker)).datasetID
   }
 
   /// Opens a dataset, making it if there is nothing at `path` or an empty directory.
@@ -39,6 +36,15 @@ public struct Dataset: Sendable {
     return dataset
   }
 
+  /// Refuses a dataset whose folders are links: what is written to it, or removed from it, would be
+  /// another's.
+  private static func refuseLinks(_ path: String) throws {
+    for name in Layout.directories + [Layout.head] where isSymbolicLink("\(path)/\(name)") {
+      throw FormatError(
+        "\(path)/\(name)", "it is a symbolic link, which no part of a dataset may be")
+    }
+  }
+
   private static func makeMarker(_ path: String) throws {
     // Dot files: another creator's temporary file, or what a file manager leaves.
     let others = try directoryEntries(path).filter { !$0.hasPrefix(".") && $0 != Layout.marker }
@@ -49,7 +55,7 @@ public struct Dataset: Sendable {
     }
     let marker = DatasetMarker(datasetID: randomIdentifier(), created: timestamp())
     let temporary = Layout.temporary(path, "volpipe-\(randomIdentifier())")
-    try Publishing.write(try SealedDocument.encode(marker), to: temporary)
+    try Publishing.write(SealedDocument.encode(marker.json), to: temporary)
     // Where the name is taken, another process was first, and its marker counts.
     let result = Result { try Publishing.link(temporary, to: "\(path)/\(Layout.marker)") }
     try Publishing.remove(temporary)
@@ -58,6 +64,9 @@ public struct Dataset: Sendable {
 
   /// The path of a file of the dataset.
   func file(_ relative: String) -> String { "\(path)/\(relative)" }
+
+  /// What to call a file of the dataset in a message.
+  public func name(of entry: FileEntry) -> String { file(entry.path) }
 
   // MARK: Snapshots
 
@@ -77,7 +86,7 @@ public struct Dataset: Sendable {
   /// The manifest of snapshot `number` that these bytes are.
   func decodeManifest(_ bytes: [UInt8], _ number: UInt64) throws -> Manifest {
     let source = file(Layout.manifest(number))
-    let manifest = try SealedDocument.decode(Manifest.self, from: bytes, in: source)
+    let manifest = try Manifest(SealedDocument.parse(bytes, in: source))
     guard manifest.datasetID == id else { throw FormatError(source, "it is of another dataset") }
     if let defect = manifest.defect(number: number) { throw FormatError(source, defect) }
     return manifest
@@ -86,6 +95,43 @@ public struct Dataset: Sendable {
   /// The manifest of snapshot `number` as it stands in its file; nil if there is none.
   public func manifestBytes(_ number: UInt64) throws -> [UInt8]? {
     try Self.readIfPresent(file(Layout.manifest(number)), maximum: Manifest.maximumSize)
+  }
+
+  /// Throws unless snapshot `number` has the digest that is given, and snapshot `last` is it or
+  /// descends from it.
+  ///
+  /// - Throws: `FormatError`: what was rolled back to an earlier state, or is another dataset, shows
+  ///   so; `IOFailure`.
+  public func require(_ number: UInt64, sha256: String?, before last: UInt64) throws {
+    let source = file(Layout.manifest(number))
+    guard number <= last, let bytes = try manifestBytes(number) else {
+      throw FormatError(
+        path,
+        "it is at snapshot \(last), and has no snapshot \(number) as expected: was it "
+          + "rolled back?")
+    }
+    var digest = bytes.withUnsafeBytes { hexadecimal(SHA256.of($0)) }
+    guard sha256 ?? digest == digest else {
+      throw FormatError(source, "it is not the snapshot \(number) that was expected")
+    }
+    var next = number
+    while next < last {
+      next += 1
+      guard let bytes = try manifestBytes(next) else {
+        throw FormatError(
+          path, "snapshot \(next) is gone, so that nothing leads from \(number) to \(last)")
+      }
+      guard try decodeManifest(bytes, next).parent?.sha256 == digest else {
+        throw FormatError(
+          file(Layout.manifest(next)), "its parent is not the snapshot \(next - 1) that is there")
+      }
+      digest = bytes.withUnsafeBytes { hexadecimal(SHA256.of($0)) }
+    }
+  }
+
+  /// The digest of the manifest of snapshot `number`; nil if there is none.
+  public func digest(ofSnapshot number: UInt64) throws -> String? {
+    try manifestBytes(number).map { $0.withUnsafeBytes { hexadecimal(SHA256.of($0)) } }
   }
 
   /// What `HEAD` holds; nil if it does not exist.
@@ -121,7 +167,7 @@ public struct Dataset: Sendable {
     guard let bytes = try Self.readIfPresent(source, maximum: Content.maximumRecord) else {
       return nil
     }
-    let record = try SealedDocument.decode(StagedRecord<Content>.self, from: bytes, in: source)
+    let record = try StagedRecord<Content>(SealedDocument.parse(bytes, in: source))
     guard record.datasetID == self.id else { throw FormatError(source, "it is of another dataset") }
     guard record.content.stage == id else { throw FormatError(source, "it is of another stage") }
     if let defect = record.content.defect() { throw FormatError(source, defect) }
@@ -136,7 +182,7 @@ public struct Dataset: Sendable {
   /// Publishes the record of what is staged, all of whose files are on disk; no part of it stays on
   /// failure.
   func publish<Content: Staged>(_ content: Content) throws {
-    let document = try SealedDocument.encode(StagedRecord(datasetID: id, content))
+    let document = SealedDocument.encode(StagedRecord(datasetID: id, content).json)
     // Only many packs make a record long.
     guard document.count <= Content.maximumRecord else {
       throw FormatError(

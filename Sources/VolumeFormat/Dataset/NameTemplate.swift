@@ -1,3 +1,5 @@
+public import ByteIO
+
 /// A name made from a volume's header: text with `{name}`, `{obs_id}`, `{subject}` and
 /// `{collection}` in it.
 public struct NameTemplate: Sendable {
@@ -15,17 +17,18 @@ public struct NameTemplate: Sendable {
 
   /// Reads a template; nil where a brace is open or a field is not one of `fields`.
   public init?(_ text: String, fields: [Field]) {
-    var rest = Substring(text)
-    while let brace = rest.firstIndex(where: { $0 == "{" || $0 == "}" }) {
-      guard rest[brace] == "{", let end = rest[brace...].firstIndex(of: "}"),
-        let field = Field(rawValue: String(rest[rest.index(after: brace)..<end])),
+    // By bytes: a brace and a mark behind it are one Character.
+    var rest = Array(text.utf8)[...]
+    while let brace = rest.firstIndex(where: { [0x7B, 0x7D].contains($0) }) {
+      guard rest[brace] == 0x7B, let end = rest[brace...].firstIndex(of: 0x7D),
+        let field = Field(rawValue: String(decoding: rest[(brace + 1)..<end], as: UTF8.self)),
         fields.contains(field)
       else { return nil }
-      parts.append(.text(String(rest[..<brace])))
+      parts.append(.text(String(decoding: rest[..<brace], as: UTF8.self)))
       parts.append(.field(field))
-      rest = rest[rest.index(after: end)...]
+      rest = rest[(end + 1)...]
     }
-    parts.append(.text(String(rest)))
+    parts.append(.text(String(decoding: rest, as: UTF8.self)))
   }
 
   /// The name of a volume.
@@ -36,14 +39,15 @@ public struct NameTemplate: Sendable {
   /// - Returns: the name; `/` only where the template's own text has it.
   /// - Throws: `FormatError` if the header lacks a field or gives it a value that could lead to
   ///   another directory.
-  public func name(of header: VolumeHeader, collection: String? = nil) throws(FormatError) -> String
-  {
+  public func name(
+    of header: VolumeHeader, collection: ExactString? = nil
+  ) throws(FormatError) -> ExactString {
     var result = ""
     for part in parts {
       switch part {
       case .text(let text): result += text
       case .field(let field):
-        let value: String? =
+        let value: ExactString? =
           switch field {
           case .name: header.name ?? header.obsID
           case .obsID: header.obsID
@@ -57,17 +61,20 @@ public struct NameTemplate: Sendable {
           throw FormatError(
             header.label, "its \(field.rawValue) cannot be part of a name: \(defect)")
         }
-        result += value
+        result += value.string
       }
     }
-    return result
+    return ExactString(result)
   }
 
   /// The id of a volume for which no template was given: the one in its header, else its name and
   /// `_COLLECTION`, unless the name ends so already.
-  public static func defaultObsID(of header: VolumeHeader, collection: String) -> String {
+  public static func defaultObsID(
+    of header: VolumeHeader, collection: ExactString
+  ) -> ExactString {
     if let id = header.obsID { return id }
     let name = header.name ?? ""
-    return name.hasSuffix("_\(collection)") ? name : "\(name)_\(collection)"
+    return name.hasSuffix(ExactString("_\(collection)"))
+      ? name : ExactString("\(name)_\(collection)")
   }
 }

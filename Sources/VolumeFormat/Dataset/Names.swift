@@ -1,34 +1,58 @@
+public import ByteIO
+
 /// What ids and collection names may be: never a path out of the dataset.
 public enum Names {
   /// The longest id or name, in bytes of UTF-8.
   public static let maximumBytes = 255
+  /// The longest name of a source.
+  public static let maximumSourceBytes = 1024
 
   /// What is wrong with an `obs_id` or an `obs_subject_id`, or nil.
-  public static func defect(ofID id: String) -> String? {
+  public static func defect(ofID id: ExactString) -> String? {
     if id.isEmpty { return "it is empty" }
     if id.utf8.count > maximumBytes { return "it is over \(maximumBytes) bytes long" }
     if id == "." || id == ".." { return "it is a name of a directory" }
     if id.utf8.contains(0x2F) { return "it holds a '/'" }
-    if id.unicodeScalars.contains(where: { $0.properties.generalCategory == .control }) {
-      return "it holds a control character"
-    }
-    return nil
+    return controlCharacter(in: id)
   }
 
   /// What is wrong with the name of a collection, or nil.
-  public static func defect(ofCollection name: String) -> String? {
+  public static func defect(ofCollection name: ExactString) -> String? {
     if name.utf8.first == 0x2D { return "it begins with '-'" }
     return defect(ofID: name)
   }
 
-  /// Two names that are the same text to a person, and to Swift, in different bytes.
+  /// What is wrong with the `name` of a source, or nil.
+  public static func defect(ofSource name: ExactString) -> String? {
+    if name.isEmpty { return "it is empty" }
+    if name.utf8.count > maximumSourceBytes {
+      return "it is over \(maximumSourceBytes) bytes long"
+    }
+    return controlCharacter(in: name)
+  }
+
+  private static func controlCharacter(in name: ExactString) -> String? {
+    // C0 and DEL are single bytes; C1 is C2 and a byte up to 9F.
+    var last: UInt8 = 0
+    for byte in name.utf8 {
+      if byte < 0x20 || byte == 0x7F || (last == 0xC2 && byte < 0xA0) {
+        return "it holds a control character"
+      }
+      last = byte
+    }
+    return nil
+  }
+
+  /// Two names that are the same text to a person in different bytes.
   ///
-  /// Such names would be one collection to some readers and two to others.
-  static func firstSpeltTwoWays(_ names: [String]) -> (String, String)? {
-    var spelling: [String: String] = [:]
+  /// They would be two collections that nobody could tell apart.
+  static func firstSpeltTwoWays(_ names: [ExactString]) -> (ExactString, ExactString)? {
+    // Swift's own comparison of text is by what it means.
+    var spelling: [String: ExactString] = [:]
     for name in names {
-      guard let other = spelling.updateValue(name, forKey: name) else { continue }
-      if !other.utf8.elementsEqual(name.utf8) { return (other, name) }
+      if let other = spelling.updateValue(name, forKey: name.string), other != name {
+        return (other, name)
+      }
     }
     return nil
   }

@@ -1,52 +1,67 @@
 /// The JSON documents of a dataset; see vol-dataset(5).
 
+public import ByteIO
+
 /// `volpipe.json`: what the directory is.
-struct DatasetMarker: Codable {
+struct DatasetMarker {
   static let format = "volpipe-dataset"
   var datasetID: String
   var created: String
-
-  enum CodingKeys: String, CodingKey {
-    case format, version, created
-    case datasetID = "dataset_id"
-  }
 
   init(datasetID: String, created: String) {
     self.datasetID = datasetID
     self.created = created
   }
 
-  init(from decoder: any Decoder) throws {
-    let c = try decoder.container(keyedBy: CodingKeys.self)
-    try checkFormat(c, .format, .version, Self.format, decoder)
-    datasetID = try c.decode(String.self, forKey: .datasetID)
-    created = try c.decode(String.self, forKey: .created)
+  init(_ node: JSONNode) throws(FormatError) {
+    try checkFormat(node, Self.format)
+    datasetID = try node.required("dataset_id").identifier()
+    created = try node.required("created").time()
   }
 
-  func encode(to encoder: any Encoder) throws {
-    var c = encoder.container(keyedBy: CodingKeys.self)
-    try c.encode(Self.format, forKey: .format)
-    try c.encode(currentVersion, forKey: .version)
-    try c.encode(datasetID, forKey: .datasetID)
-    try c.encode(created, forKey: .created)
+  var json: JSONObject {
+    [
+      "format": .text(Self.format), "version": .integer(currentVersion),
+      "dataset_id": .text(datasetID), "created": .text(created),
+    ]
   }
 }
 
 /// The version that is written of these documents; earlier ones are read.
-private let currentVersion = 2
+private let currentVersion: Int64 = 2
 
 /// A file that a stage or a manifest names.
-public struct FileEntry: Codable, Sendable, Equatable {
+public struct FileEntry: Sendable, Equatable {
   /// Path relative to the dataset.
   public var path: String
   /// Size.
   public var bytes: UInt64
   /// 64 hexadecimal digits.
   public var sha256: String
+
+  /// Makes an entry.
+  init(path: String, bytes: UInt64, sha256: String) {
+    self.path = path
+    self.bytes = bytes
+    self.sha256 = sha256
+  }
+
+  init(_ node: JSONNode) throws(FormatError) {
+    path = try node.required("path").string().string
+    bytes = try node.required("bytes").size()
+    sha256 = try node.required("sha256").digest()
+  }
+
+  var json: JSONObject {
+    ["path": .text(path), "bytes": .integer(bytes), "sha256": .text(sha256)]
+  }
+
+  /// Whether its path is `path`, letter for letter.
+  func lies(at path: String) -> Bool { ExactString(self.path) == ExactString(path) }
 }
 
 /// How a stage was asked to encode; for information.
-public struct CodecInfo: Codable, Sendable, Equatable {
+public struct CodecInfo: Sendable, Equatable {
   /// The codec, the only one of version 1.
   public var name = "blosc-zstd"
   /// Zstandard level.
@@ -55,14 +70,35 @@ public struct CodecInfo: Codable, Sendable, Equatable {
   public var shuffle: Bool
   /// The chunk shape asked for.
   public var chunk: String
+
+  /// Describes a codec.
+  init(level: Int, shuffle: Bool, chunk: String) {
+    self.level = level
+    self.shuffle = shuffle
+    self.chunk = chunk
+  }
+
+  init(_ node: JSONNode) throws(FormatError) {
+    name = try node.required("name").string().string
+    level = try node.required("level").integer()
+    shuffle = try node.required("shuffle").boolean()
+    chunk = try node.required("chunk").string().string
+  }
+
+  var json: JSONObject {
+    [
+      "name": .text(name), "level": .integer(level), "shuffle": .boolean(shuffle),
+      "chunk": .text(chunk),
+    ]
+  }
 }
 
 /// The finished output of one `vol-write`.
-public struct Stage: Codable, Sendable, Equatable {
+public struct Stage: Sendable, Equatable {
   /// Its id, 32 hexadecimal digits.
   public var stage: String
   /// The collection that its volumes belong to.
-  public var collection: String
+  public var collection: ExactString
   /// When it was finished, UTC.
   public var created: String
   /// Program and version that wrote it.
@@ -82,10 +118,48 @@ public struct Stage: Codable, Sendable, Equatable {
   /// Whether volumes of the snapshot with the same ids are to be removed; until it is committed.
   public var replaces: Bool?
 
-  enum CodingKeys: String, CodingKey {
-    case stage, collection, created, tool, volumes, codec, catalog, packs, replaces
-    case rawBytes = "raw_bytes"
-    case storedBytes = "stored_bytes"
+  /// Describes a stage.
+  init(
+    stage: String, collection: ExactString, created: String, tool: String, volumes: UInt64,
+    rawBytes: UInt64, storedBytes: UInt64, codec: CodecInfo, catalog: FileEntry,
+    packs: [FileEntry], replaces: Bool?
+  ) {
+    self.stage = stage
+    self.collection = collection
+    self.created = created
+    self.tool = tool
+    self.volumes = volumes
+    self.rawBytes = rawBytes
+    self.storedBytes = storedBytes
+    self.codec = codec
+    self.catalog = catalog
+    self.packs = packs
+    self.replaces = replaces
+  }
+
+  init(_ node: JSONNode) throws(FormatError) {
+    stage = try node.required("stage").identifier()
+    collection = try node.required("collection").string()
+    created = try node.required("created").time()
+    tool = try node.required("tool").string().string
+    volumes = try node.required("volumes").size()
+    rawBytes = try node.required("raw_bytes").size()
+    storedBytes = try node.required("stored_bytes").size()
+    codec = try CodecInfo(node.required("codec"))
+    catalog = try FileEntry(node.required("catalog"))
+    packs = try node.required("packs").array { (pack) throws(FormatError) in try FileEntry(pack) }
+    replaces = try node.optional("replaces")?.boolean()
+  }
+
+  var json: JSONObject {
+    var result: JSONObject = [
+      "stage": .text(stage), "collection": .string(collection), "created": .text(created),
+      "tool": .text(tool), "volumes": .integer(volumes), "raw_bytes": .integer(rawBytes),
+      "stored_bytes": .integer(storedBytes), "codec": .object(codec.json),
+      "catalog": .object(catalog.json), "packs": .array(packs.map { .object($0.json) }),
+    ]
+    result["replaces"] = replaces.map { .boolean($0) }
+    return result
   }
 
   /// All files of the stage.
@@ -93,26 +167,23 @@ public struct Stage: Codable, Sendable, Equatable {
 
   /// What makes this unusable, or nil.
   func defect() -> String? {
-    guard Names.isHexadecimal(stage, count: 32) else { return "'stage' is not an id" }
     if let defect = Names.defect(ofCollection: collection) {
       return "the name of its collection is not allowed: \(defect)"
     }
-    guard catalog.path == Layout.catalog(stage) || Layout.isRevision(catalog.path, of: stage) else {
+    guard catalog.lies(at: Layout.catalog(stage)) || Layout.isRevision(catalog.path, of: stage)
+    else {
       return "'catalog' is not \(Layout.catalog(stage)) or a revision of it"
     }
     guard !packs.isEmpty else { return "it names no pack" }
-    for (number, pack) in packs.enumerated() where pack.path != Layout.pack(stage, number) {
+    for (number, pack) in packs.enumerated() where !pack.lies(at: Layout.pack(stage, number)) {
       return "pack \(number) is not \(Layout.pack(stage, number))"
-    }
-    guard files.allSatisfy({ Names.isHexadecimal($0.sha256, count: 64) }) else {
-      return "a 'sha256' is not 64 hexadecimal digits"
     }
     return nil
   }
 }
 
 /// What a writer stages: it has a record in `stages/` until it is committed.
-protocol Staged: Codable {
+protocol Staged {
   /// The record's `format`.
   static var format: String { get }
   /// What follows the id in the record's file name.
@@ -123,6 +194,10 @@ protocol Staged: Codable {
   var stage: String { get }
   /// When it was finished, UTC.
   var created: String { get }
+  /// Decodes it.
+  init(_ node: JSONNode) throws(FormatError)
+  /// It as JSON.
+  var json: JSONObject { get }
   /// What makes it unusable, or nil.
   func defect() -> String?
 }
@@ -139,54 +214,59 @@ extension Stage: Staged {
 }
 
 extension SubjectStage: Staged {
+  init(_ node: JSONNode) throws(FormatError) {
+    self.init(
+      stage: try node.required("stage").identifier(), created: try node.required("created").time(),
+      tool: try node.required("tool").string().string,
+      replace: try node.required("replace").boolean(), rows: try node.required("rows").size(),
+      file: try FileEntry(node.required("table")))
+  }
+
+  var json: JSONObject {
+    [
+      "stage": .text(stage), "created": .text(created), "tool": .text(tool),
+      "replace": .boolean(replace), "rows": .integer(rows), "table": .object(file.json),
+    ]
+  }
+
   static let format = "volpipe-subjects-stage"
   static let recordEnding = "-subjects.json"
   static let maximumRecord = 1 << 16
 }
 
 /// The record of what is staged, whose keys stand beside its own.
-struct StagedRecord<Content: Staged>: Codable {
+struct StagedRecord<Content: Staged> {
   var datasetID: String
   var content: Content
-
-  private enum CodingKeys: String, CodingKey {
-    case format, version
-    case datasetID = "dataset_id"
-  }
 
   init(datasetID: String, _ content: Content) {
     self.datasetID = datasetID
     self.content = content
   }
 
-  init(from decoder: any Decoder) throws {
-    let c = try decoder.container(keyedBy: CodingKeys.self)
-    try checkFormat(c, .format, .version, Content.format, decoder)
-    datasetID = try c.decode(String.self, forKey: .datasetID)
-    content = try Content(from: decoder)
+  init(_ node: JSONNode) throws(FormatError) {
+    try checkFormat(node, Content.format)
+    datasetID = try node.required("dataset_id").identifier()
+    content = try Content(node)
   }
 
-  func encode(to encoder: any Encoder) throws {
-    var c = encoder.container(keyedBy: CodingKeys.self)
-    try c.encode(Content.format, forKey: .format)
-    try c.encode(currentVersion, forKey: .version)
-    try c.encode(datasetID, forKey: .datasetID)
-    try content.encode(to: encoder)
+  var json: JSONObject {
+    var result = content.json
+    result["format"] = .text(Content.format)
+    result["version"] = .integer(currentVersion)
+    result["dataset_id"] = .text(datasetID)
+    return result
   }
 }
 
 /// The subject table of a snapshot.
-public struct SubjectsEntry: Codable, Sendable, Equatable {
+public struct SubjectsEntry: Sendable, Equatable {
   /// Its file.
   public var file: FileEntry
   /// Number of rows.
   public var rows: UInt64
   /// The staged tables that the commit of this snapshot merged into it.
   public var stages: [String]
-
-  enum CodingKeys: String, CodingKey {
-    case rows, stages
-  }
 
   /// Makes an entry.
   init(file: FileEntry, rows: UInt64, stages: [String]) {
@@ -196,30 +276,22 @@ public struct SubjectsEntry: Codable, Sendable, Equatable {
   }
 
   /// Decodes an entry, whose file's keys stand beside the others.
-  public init(from decoder: any Decoder) throws {
-    let c = try decoder.container(keyedBy: CodingKeys.self)
-    file = try FileEntry(from: decoder)
-    rows = try c.decode(UInt64.self, forKey: .rows)
-    stages = try c.decode([String].self, forKey: .stages)
+  init(_ node: JSONNode) throws(FormatError) {
+    file = try FileEntry(node)
+    rows = try node.required("rows").size()
+    stages = try node.required("stages").array { (id) throws(FormatError) in try id.identifier() }
   }
 
-  /// Encodes it so.
-  public func encode(to encoder: any Encoder) throws {
-    var c = encoder.container(keyedBy: CodingKeys.self)
-    try c.encode(rows, forKey: .rows)
-    try c.encode(stages, forKey: .stages)
-    try file.encode(to: encoder)
+  var json: JSONObject {
+    var result = file.json
+    result["rows"] = .integer(rows)
+    result["stages"] = .array(stages.map { .text($0) })
+    return result
   }
 
   /// What makes this unusable, or nil.
   func defect() -> String? {
     guard Layout.isSubjects(file.path) else { return "'path' is not that of a subject table" }
-    guard Names.isHexadecimal(file.sha256, count: 64) else {
-      return "a 'sha256' is not 64 hexadecimal digits"
-    }
-    guard stages.allSatisfy({ Names.isHexadecimal($0, count: 32) }) else {
-      return "a stage is not an id"
-    }
     return nil
   }
 }
@@ -230,7 +302,7 @@ public struct Manifest: Sendable, Equatable {
   static let maximumSize = 64 << 20
 
   /// The snapshot before.
-  public struct Parent: Codable, Sendable, Equatable {
+  public struct Parent: Sendable, Equatable {
     /// Its number.
     public var snapshot: UInt64
     /// The digest of its manifest, 64 hexadecimal digits.
@@ -238,7 +310,7 @@ public struct Manifest: Sendable, Equatable {
   }
 
   /// Sums over a collection.
-  public struct Totals: Codable, Sendable, Equatable {
+  public struct Totals: Sendable, Equatable {
     /// Number of volumes.
     public var volumes: UInt64 = 0
     /// Bytes of their voxels.
@@ -246,20 +318,16 @@ public struct Manifest: Sendable, Equatable {
     /// Bytes of packs and catalogs.
     public var storedBytes: UInt64 = 0
 
-    enum CodingKeys: String, CodingKey {
-      case volumes
-      case rawBytes = "raw_bytes"
-      case storedBytes = "stored_bytes"
-    }
-
+    /// Sums, none over what a signed number holds; nil if one is.
     static func + (a: Self, b: Self) -> Self? {
-      let volumes = a.volumes.addingReportingOverflow(b.volumes)
-      let raw = a.rawBytes.addingReportingOverflow(b.rawBytes)
-      let stored = a.storedBytes.addingReportingOverflow(b.storedBytes)
-      if volumes.overflow || raw.overflow || stored.overflow { return nil }
-      return Self(
-        volumes: volumes.partialValue, rawBytes: raw.partialValue,
-        storedBytes: stored.partialValue)
+      func sum(_ a: UInt64, _ b: UInt64) -> UInt64? {
+        let (sum, overflow) = a.addingReportingOverflow(b)
+        return overflow || sum > UInt64(Int64.max) ? nil : sum
+      }
+      guard let volumes = sum(a.volumes, b.volumes), let raw = sum(a.rawBytes, b.rawBytes),
+        let stored = sum(a.storedBytes, b.storedBytes)
+      else { return nil }
+      return Self(volumes: volumes, rawBytes: raw, storedBytes: stored)
     }
   }
 
@@ -276,9 +344,9 @@ public struct Manifest: Sendable, Equatable {
   /// Program and version that committed it.
   public var tool: String
   /// What the user gave with the commit.
-  public var metadata: [String: JSONValue]
+  public var metadata: JSONObject
   /// The sums over each collection, by name.
-  public var collections: [String: Totals]
+  public var collections: [ExactString: Totals]
   /// The committed stages, in order.
   public var stages: [Stage]
   /// The subject table, if there is one.
@@ -288,8 +356,8 @@ public struct Manifest: Sendable, Equatable {
   public var files: [FileEntry] { stages.flatMap(\.files) + (subjects.map { [$0.file] } ?? []) }
 
   /// The sums of `stages` by collection; nil if they overflow.
-  static func totals(of stages: [Stage]) -> [String: Totals]? {
-    var result: [String: Totals] = [:]
+  static func totals(of stages: [Stage]) -> [ExactString: Totals]? {
+    var result: [ExactString: Totals] = [:]
     for stage in stages {
       let own = Totals(
         volumes: stage.volumes, rawBytes: stage.rawBytes, storedBytes: stage.storedBytes)
@@ -302,7 +370,7 @@ public struct Manifest: Sendable, Equatable {
   /// What makes this unusable, or nil.
   func defect(number: UInt64) -> String? {
     guard snapshot == number else { return "it says that it is snapshot \(snapshot)" }
-    guard number == 1 ? parent == nil : parent?.snapshot == number - 1 else {
+    guard number == 1 ? parent == nil : parent.map({ $0.snapshot == number - 1 }) == true else {
       return "its parent is not the snapshot before"
     }
     var seen: Set<String> = []
@@ -320,64 +388,106 @@ public struct Manifest: Sendable, Equatable {
   }
 }
 
-extension Manifest: Codable {
-  enum CodingKeys: String, CodingKey {
-    case format, version, snapshot, parent, created, tool, metadata, collections, stages, subjects
-    case datasetID = "dataset_id"
-    case commitID = "commit_id"
-  }
-
+extension Manifest {
   /// Decodes a manifest, of a format and version that are known.
-  public init(from decoder: any Decoder) throws {
-    let c = try decoder.container(keyedBy: CodingKeys.self)
-    try checkFormat(c, .format, .version, Self.format, decoder)
-    datasetID = try c.decode(String.self, forKey: .datasetID)
-    snapshot = try c.decode(UInt64.self, forKey: .snapshot)
-    parent = try c.decode(Parent?.self, forKey: .parent)
-    commitID = try c.decode(String.self, forKey: .commitID)
-    created = try c.decode(String.self, forKey: .created)
-    tool = try c.decode(String.self, forKey: .tool)
-    metadata = try c.decode([String: JSONValue].self, forKey: .metadata)
-    collections = try c.decode([String: Totals].self, forKey: .collections)
-    stages = try c.decode([Stage].self, forKey: .stages)
-    subjects = try c.decodeIfPresent(SubjectsEntry.self, forKey: .subjects)
+  init(_ node: JSONNode) throws(FormatError) {
+    try checkFormat(node, Self.format)
+    datasetID = try node.required("dataset_id").identifier()
+    snapshot = try node.required("snapshot").size()
+    let parent = try node.required("parent")
+    if !parent.isNull {
+      self.parent = Parent(
+        snapshot: try parent.required("snapshot").size(),
+        sha256: try parent.required("sha256").digest())
+    }
+    commitID = try node.required("commit_id").identifier()
+    created = try node.required("created").time()
+    tool = try node.required("tool").string().string
+    metadata = try node.required("metadata").objectValue()
+    var sums: [ExactString: Totals] = [:]
+    try node.required("collections").forEachMember { (key, value) throws(FormatError) in
+      sums[try key.string()] = Totals(
+        volumes: try value.required("volumes").size(),
+        rawBytes: try value.required("raw_bytes").size(),
+        storedBytes: try value.required("stored_bytes").size())
+    }
+    collections = sums
+    stages = try node.required("stages").array { (stage) throws(FormatError) in try Stage(stage) }
+    if let node = try node.optional("subjects") { subjects = try SubjectsEntry(node) }
   }
 
-  /// Encodes the manifest.
-  public func encode(to encoder: any Encoder) throws {
-    var c = encoder.container(keyedBy: CodingKeys.self)
-    try c.encode(Self.format, forKey: .format)
-    try c.encode(currentVersion, forKey: .version)
-    try c.encode(datasetID, forKey: .datasetID)
-    try c.encode(snapshot, forKey: .snapshot)
-    try c.encode(parent, forKey: .parent)
-    try c.encode(commitID, forKey: .commitID)
-    try c.encode(created, forKey: .created)
-    try c.encode(tool, forKey: .tool)
-    try c.encode(metadata, forKey: .metadata)
-    try c.encode(collections, forKey: .collections)
-    try c.encode(stages, forKey: .stages)
-    try c.encode(subjects, forKey: .subjects)
+  var json: JSONObject {
+    var sums = JSONObject()
+    for (name, totals) in collections {
+      sums[name] = .object([
+        "volumes": .integer(totals.volumes), "raw_bytes": .integer(totals.rawBytes),
+        "stored_bytes": .integer(totals.storedBytes),
+      ])
+    }
+    return [
+      "format": .text(Self.format), "version": .integer(currentVersion),
+      "dataset_id": .text(datasetID), "snapshot": .integer(snapshot),
+      "parent": parent.map {
+        .object(["snapshot": .integer($0.snapshot), "sha256": .text($0.sha256)])
+      } ?? .null,
+      "commit_id": .text(commitID), "created": .text(created), "tool": .text(tool),
+      "metadata": .object(metadata), "collections": .object(sums),
+      "stages": .array(stages.map { .object($0.json) }),
+      "subjects": subjects.map { .object($0.json) } ?? .null,
+    ]
   }
 }
 
-/// Throws unless the document says that it is of `format`, version 1.
-private func checkFormat<Key: CodingKey>(
-  _ container: KeyedDecodingContainer<Key>, _ formatKey: Key, _ versionKey: Key, _ format: String,
-  _ decoder: any Decoder
-) throws {
-  let source = decoder.userInfo[JSON.sourceKey] as? String ?? format
-  guard try container.decode(String.self, forKey: formatKey) == format else {
+/// Throws unless the document says that it is of `format`, in a version that is known.
+private func checkFormat(_ node: JSONNode, _ format: String) throws(FormatError) {
+  let source = node.document.source
+  guard try node.required("format").string() == ExactString(format) else {
     throw FormatError(source, "its 'format' is not \(format)")
   }
-  let version = try container.decode(Int.self, forKey: versionKey)
+  let version = try node.required("version").integer(Int64.self)
   guard (1...currentVersion).contains(version) else {
     throw FormatError(
       source,
       "version \(version) of \(format); this program knows versions 1 to \(currentVersion): "
         + "use a newer volpipe")
   }
-  guard version == 1 || decoder.userInfo[JSON.sealedKey] as? Bool == true else {
+  guard version == 1 || node.document.isSealed else {
     throw FormatError(source, "it does not end in its SHA-256: it was changed or cut off")
+  }
+}
+
+extension JSONNode {
+  /// An id of the dataset's own: 32 hexadecimal digits.
+  fileprivate func identifier() throws(FormatError) -> String {
+    let text = try string().string
+    guard Names.isHexadecimal(text, count: 32) else {
+      throw bad("is not 32 hexadecimal digits")
+    }
+    return text
+  }
+
+  /// A SHA-256: 64 hexadecimal digits.
+  fileprivate func digest() throws(FormatError) -> String {
+    let text = try string().string
+    guard Names.isHexadecimal(text, count: 64) else {
+      throw bad("is not 64 hexadecimal digits")
+    }
+    return text
+  }
+
+  /// A number of bytes, volumes or rows: from 0 to what a signed number holds.
+  fileprivate func size() throws(FormatError) -> UInt64 {
+    let count = try integer(Int64.self)
+    guard count >= 0 else { throw bad("is negative") }
+    return UInt64(count)
+  }
+
+  /// A time in the one form that documents have.
+  fileprivate func time() throws(FormatError) -> String {
+    let text = try string().string
+    guard Clock.isText(text) else {
+      throw bad("is not a time such as 2026-11-21T09:30:00.250000Z")
+    }
+    return text
   }
 }

@@ -7,19 +7,22 @@ enum SealedDocument {
   private static let end = Array("\n}\n".utf8)
 
   /// The bytes of an object with its digest as last member.
-  static func encode(_ value: some Encodable) throws -> [UInt8] {
-    let document = try JSON.encode(value, pretty: true) + [0x0A]
+  static func encode(_ object: JSONObject) -> [UInt8] {
+    let document = JSON.encode(object, pretty: true) + [0x0A]
     precondition(document.suffix(end.count).elementsEqual(end), "no JSON object, pretty-printed")
     let digest = document.withUnsafeBytes { hexadecimal(SHA256.of($0)) }
     return document.dropLast(end.count) + before + Array(digest.utf8) + after
   }
 
-  /// Decodes a document; one that is sealed must match its digest, and one of version 2 be sealed.
-  static func decode<T: Decodable>(
-    _ type: T.Type, from bytes: [UInt8], in source: String
-  ) throws(FormatError) -> T {
+  /// Parses a document; one that is sealed must match its digest, and no object may have a key
+  /// twice.
+  static func parse(_ bytes: [UInt8], in source: String) throws(FormatError) -> JSONNode {
     let isSealed = try check(bytes, source)
-    return try JSON.decode(type, from: bytes, in: source, isSealed: isSealed)
+    let root = try JSONDocument(bytes, in: source, isSealed: isSealed).root
+    if let key = try root.firstRepeatedKey() {
+      throw FormatError(source, "the key '\(key)' is there twice")
+    }
+    return root
   }
 
   /// Whether `bytes` are sealed; throws if they are, and by another digest.

@@ -1,3 +1,5 @@
+internal import ByteIO
+
 /// Reads the text of a `HeaderExpression`, by recursive descent.
 ///
 ///     either = both { "||" both }          both  = unary { "&&" unary }
@@ -8,12 +10,15 @@ struct ExpressionParser {
   private typealias Node = HeaderExpression.Node
   private typealias SyntaxError = HeaderExpression.SyntaxError
 
-  /// The deepest nesting of brackets.
+  /// The deepest nesting of brackets and lists.
   private static let maximumDepth = 100
+  /// The most operators, and elements of lists.
+  private static let maximumParts = 1000
 
   private let text: [UInt8]
   private var place = 0
   private var depth = 0
+  private var parts = 0
 
   init(_ text: String) { self.text = Array(text.utf8) }
 
@@ -31,13 +36,19 @@ struct ExpressionParser {
     defer { depth -= 1 }
     guard depth < Self.maximumDepth else { throw expected("fewer brackets") }
     var node = try both()
-    while take("||") { node = .either(node, try both()) }
+    while take("||") {
+      try countPart()
+      node = .either(node, try both())
+    }
     return node
   }
 
   private mutating func both() throws(SyntaxError) -> Node {
     var node = try unary()
-    while take("&&") { node = .both(node, try unary()) }
+    while take("&&") {
+      try countPart()
+      node = .both(node, try unary())
+    }
     return node
   }
 
@@ -54,8 +65,16 @@ struct ExpressionParser {
     let left = try value()
     for (sign, isNegated) in [("=~", false), ("!~", true)] where take(sign) {
       let start = place
-      guard case .literal(.string(let pattern)) = try value(), (try? Regex(pattern)) != nil else {
+      guard case .literal(.string(let text)) = try value() else {
         throw SyntaxError(reason: "expected a regular expression in quotes", offset: start)
+      }
+      let pattern: Pattern
+      do throws(Pattern.SyntaxError) {
+        pattern = try Pattern(text.string)
+      } catch {
+        throw SyntaxError(
+          reason: "'\(bounded(text.string, 200))' is no regular expression: \(error.reason)",
+          offset: start)
       }
       return isNegated ? .not(.matches(left, pattern)) : .matches(left, pattern)
     }
@@ -85,7 +104,11 @@ struct ExpressionParser {
   private mutating func list() throws(SyntaxError) -> JSONValue {
     var items: [JSONValue] = []
     _ = take("[")
+    depth += 1
+    defer { depth -= 1 }
+    guard depth < Self.maximumDepth else { throw expected("fewer brackets") }
     while !take("]") {
+      try countPart()
       guard items.isEmpty || take(",") else { throw expected(", or ]") }
       guard case .literal(let item) = try value() else { throw expected("a text or a number") }
       items.append(item)
@@ -116,7 +139,7 @@ struct ExpressionParser {
         skipSpace()
         if let quote = peek(), quote == UInt8(ascii: "\"") || quote == UInt8(ascii: "'") {
           steps.append(.key(try string()))
-        } else if case .integer(let index) = try number(), let index = Int(exactly: index) {
+        } else if case .number(let number) = try number(), let index = Int(exactly: number.double) {
           steps.append(.index(index))
         } else {
           throw expected("a whole number")
@@ -130,11 +153,19 @@ struct ExpressionParser {
 
   // MARK: Words
 
-  private mutating func name() throws(SyntaxError) -> String {
+  private mutating func name() throws(SyntaxError) -> ExactString {
     let start = place
     while let byte = peek(), byte >= 0x80 || Self.isWord(byte) { place += 1 }
     guard place > start else { throw expected("a name") }
-    return String(decoding: text[start..<place], as: UTF8.self)
+    return ExactString(String(decoding: text[start..<place], as: UTF8.self))
+  }
+
+  /// Bounds the work that an expression is, and the depth of the tree that it becomes.
+  private mutating func countPart() throws(SyntaxError) {
+    parts += 1
+    guard parts <= Self.maximumParts else {
+      throw SyntaxError(reason: "over \(Self.maximumParts) operators and elements", offset: place)
+    }
   }
 
   private mutating func number() throws(SyntaxError) -> JSONValue {
@@ -146,10 +177,10 @@ struct ExpressionParser {
       place = start
       throw expected("a number")
     }
-    return .number(number)
+    return .real(number)
   }
 
-  private mutating func string() throws(SyntaxError) -> String {
+  private mutating func string() throws(SyntaxError) -> ExactString {
     let quote = text[place]
     place += 1
     var bytes: [UInt8] = []
@@ -163,7 +194,7 @@ struct ExpressionParser {
     }
     guard peek() == quote else { throw expected("the quote that ends the text") }
     place += 1
-    return String(decoding: bytes, as: UTF8.self)
+    return ExactString(String(decoding: bytes, as: UTF8.self))
   }
 
   private static func isWord(_ byte: UInt8) -> Bool {

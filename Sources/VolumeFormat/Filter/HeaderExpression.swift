@@ -1,3 +1,5 @@
+internal import ByteIO
+
 /// A condition on a volume's header, as frame-filter(1) describes it.
 ///
 ///     dtype == "int16" && shape[2] > 100
@@ -18,11 +20,11 @@ public struct HeaderExpression: Sendable {
     case both(Node, Node)
     case either(Node, Node)
     case compare(Comparison, Node, Node)
-    case matches(Node, String)
+    case matches(Node, Pattern)
   }
 
   enum Step: Sendable {
-    case key(String)
+    case key(ExactString)
     case index(Int)
   }
 
@@ -40,40 +42,50 @@ public struct HeaderExpression: Sendable {
   }
 
   /// Whether a header meets it.
-  public func holds(_ header: VolumeHeader) throws -> Bool {
-    var object = try JSON.decode(
-      [String: JSONValue].self, from: try JSON.encode(header), in: header.label)
+  ///
+  /// - Throws: `FormatError` if the header makes a regular expression take too many steps.
+  public func holds(_ header: VolumeHeader) throws(FormatError) -> Bool {
+    var object = header.json
     object["attrs"] = object["attrs"] ?? object["attributes"]
     // One channel is the rule, and headers leave it out.
     object["channels"] = object["channels"] ?? .integer(1)
-    return Self.isTrue(Self.value(root, .object(object)))
+    do throws(Pattern.TooManySteps) {
+      return Self.isTrue(try Self.value(root, .object(object)))
+    } catch {
+      throw FormatError(
+        header.label,
+        "'\(bounded(error.pattern, 200))' takes too many steps to match its header; make the "
+          + "expression plainer")
+    }
   }
 
   // MARK: Values
 
-  private static func value(_ node: Node, _ header: JSONValue) -> JSONValue {
+  private static func value(
+    _ node: Node, _ header: JSONValue
+  ) throws(Pattern.TooManySteps) -> JSONValue {
     switch node {
     case .literal(let value): return value
     case .path(let steps): return steps.reduce(header, look)
     case .length(let node):
-      switch value(node, header) {
-      case .array(let items): return .integer(Int64(items.count))
-      case .object(let members): return .integer(Int64(members.count))
-      case .string(let text): return .integer(Int64(text.unicodeScalars.count))
+      switch try value(node, header) {
+      case .array(let items): return .integer(items.count)
+      case .object(let members): return .integer(members.count)
+      case .string(let text): return .integer(text.string.unicodeScalars.count)
       default: return .null
       }
-    case .not(let node): return .boolean(!isTrue(value(node, header)))
+    case .not(let node): return .boolean(!isTrue(try value(node, header)))
     case .both(let a, let b):
-      return .boolean(isTrue(value(a, header)) && isTrue(value(b, header)))
+      guard isTrue(try value(a, header)) else { return .boolean(false) }
+      return .boolean(isTrue(try value(b, header)))
     case .either(let a, let b):
-      return .boolean(isTrue(value(a, header)) || isTrue(value(b, header)))
+      if isTrue(try value(a, header)) { return .boolean(true) }
+      return .boolean(isTrue(try value(b, header)))
     case .compare(let comparison, let a, let b):
-      return .boolean(compare(comparison, value(a, header), value(b, header)))
+      return .boolean(compare(comparison, try value(a, header), try value(b, header)))
     case .matches(let node, let pattern):
-      guard case .string(let text) = value(node, header), let regex = try? Regex(pattern) else {
-        return .boolean(false)
-      }
-      return .boolean((try? regex.firstMatch(in: text)) != nil)
+      guard case .string(let text) = try value(node, header) else { return .boolean(false) }
+      return .boolean(try pattern.firstMatch(in: Array(text.utf8)) != nil)
     }
   }
 
@@ -101,10 +113,8 @@ public struct HeaderExpression: Sendable {
   /// Attributes from names and tables are text: with a number, they count as what they say.
   private static func number(_ value: JSONValue) -> Double? {
     switch value {
-    case .integer(let number): Double(number)
-    case .unsigned(let number): Double(number)
-    case .number(let number): number
-    case .string(let text): Double(text)
+    case .number(let number): number.double
+    case .string(let text): Double(text.string)
     default: nil
     }
   }
@@ -125,7 +135,7 @@ public struct HeaderExpression: Sendable {
       return holds(comparison, x, y)
     }
     if case .string(let x) = a, case .string(let y) = b {
-      return holds(comparison, Text(x), Text(y))
+      return holds(comparison, x, y)
     }
     return comparison == .equal && a == b
   }
@@ -139,12 +149,5 @@ public struct HeaderExpression: Sendable {
     case .greaterOrEqual: x >= y
     case .unequal, .isIn: false
     }
-  }
-
-  /// A text in the order of its bytes.
-  private struct Text: Comparable {
-    var bytes: [UInt8]
-    init(_ text: String) { bytes = Array(text.utf8) }
-    static func < (a: Text, b: Text) -> Bool { a.bytes.lexicographicallyPrecedes(b.bytes) }
   }
 }

@@ -1,5 +1,5 @@
 /// A type of stored values, by its Zarr v3 name.
-public enum DataType: String, Codable, Sendable, CaseIterable {
+public enum DataType: String, Sendable, CaseIterable {
   case int8, int16, int32, int64
   case uint8, uint16, uint32, uint64
   case float32, float64

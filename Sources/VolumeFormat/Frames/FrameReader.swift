@@ -15,7 +15,7 @@ public final class FrameReader {
     /// Voxels.
     case data
     /// The volume is whole; the CRC-32 of its voxels, and quirks that only its end showed.
-    case close(crc32: UInt32, quirks: [String])
+    case close(crc32: UInt32, quirks: [ExactString])
     /// The producer took the volume back.
     case drop(reason: String)
     /// A stream ended; another may follow. `skipped` sources were given up before they began.
@@ -26,6 +26,8 @@ public final class FrameReader {
   public private(set) var bodyRemaining = 0
   /// Offset in the stream of the frame that `next` returned last.
   public private(set) var frameOffset: UInt64 = 0
+  /// The header of the frame that `next` returned last, as it came.
+  public private(set) var frameHeader: [UInt8] = []
   /// A name for messages.
   public var source: String { input.path }
 
@@ -91,7 +93,7 @@ public final class FrameReader {
       guard state != .start, state != .between else { throw misplaced("a drop frame") }
       state = .between
       dropped += 1
-      return .drop(reason: try decode(Frame.Drop.self, json).reason)
+      return .drop(reason: try parse(json).required("reason").string().string)
     case .end: return try end(json)
     }
   }
@@ -129,13 +131,18 @@ public final class FrameReader {
     while bodyRemaining > 0 { _ = try readBody(into: scratch) }
   }
 
+  /// The header of the end frame that `next` returned last, as JSON.
+  public func endHeader() throws(FormatError) -> JSONObject {
+    try parse(frameHeader).objectValue()
+  }
+
   // MARK: Kinds
 
   private func open(_ json: [UInt8]) throws -> Event {
     guard state == .start || state == .between else {
       throw misplaced("an open frame (was a producer killed?)")
     }
-    let header = try decode(VolumeHeader.self, json)
+    let header = try openHeader(json)
     if let defect = header.defect() { throw bad("'\(header.label)': \(defect)") }
     self.header = header
     voxelBytesLeft = header.byteCount
@@ -147,7 +154,7 @@ public final class FrameReader {
 
   private func close(_ json: [UInt8]) throws -> Event {
     guard state != .start, state != .between else { throw misplaced("a close frame") }
-    let close = try decode(Frame.Close.self, json)
+    let close = try Frame.Close(parse(json))
     guard voxelBytesLeft == 0 else {
       throw bad(
         "\(voxelBytesLeft) bytes of voxels are missing from \(header.shape) of "
@@ -159,27 +166,38 @@ public final class FrameReader {
     guard close.crc32 == voxelCRC.value else { throw bad("the voxels do not match their CRC-32") }
     state = .between
     volumes += 1
-    return .close(crc32: close.crc32, quirks: close.quirks ?? [])
+    return .close(crc32: close.crc32, quirks: close.quirks)
   }
 
   private func end(_ json: [UInt8]) throws -> Event {
     guard state == .start || state == .between else {
       throw misplaced("an end frame inside a volume")
     }
-    let end = try decode(Frame.End.self, json)
+    let end = try Frame.End(parse(json))
     guard end.volumes == volumes, end.dropped == dropped else {
       throw bad(
         "the end frame counts \(end.volumes) volumes and \(end.dropped) dropped ones, the stream "
           + "holds \(volumes) and \(dropped)")
     }
-    guard end.skipped ?? 0 <= VolumeHeader.maximumBytes else {
-      throw bad("the end frame counts \(end.skipped ?? 0) skipped sources")
+    guard end.skipped <= VolumeHeader.maximumBytes else {
+      throw bad("the end frame counts \(end.skipped) skipped sources")
     }
     volumes = 0
     dropped = 0
     state = .start
     atEnd = true
-    return .end(skipped: end.skipped ?? 0)
+    return .end(skipped: end.skipped)
+  }
+
+  /// Decodes an open frame's header; a key that is there twice is told as a quirk.
+  private func openHeader(_ json: [UInt8]) throws(FormatError) -> VolumeHeader {
+    let node = try parse(json)
+    var header = try VolumeHeader(node)
+    if let key = try node.firstRepeatedKey() {
+      let quirk = ExactString("the key '\(key)' is there twice, the last counts")
+      header.quirks = (header.quirks ?? []) + [quirk]
+    }
+    return header
   }
 
   // MARK: Bytes
@@ -219,6 +237,7 @@ public final class FrameReader {
     var json = [UInt8](repeating: 0, count: headerLength)
     try json.withUnsafeMutableBytes { try readExactly($0) }
     json.withUnsafeBytes { frameCRC.update($0) }
+    frameHeader = json
     bodyRemaining = bodyLength
     bodyIsVoxels = kind == .data
     if bodyLength == 0 { try checkFrameCRC() }
@@ -229,8 +248,8 @@ public final class FrameReader {
     guard frameCRC.value == expectedCRC else { throw bad("a frame does not match its CRC-32") }
   }
 
-  private func decode<T: Decodable>(_ type: T.Type, _ json: [UInt8]) throws -> T {
-    try JSON.decode(type, from: json, in: source, at: frameOffset)
+  private func parse(_ json: [UInt8]) throws(FormatError) -> JSONNode {
+    try JSONDocument(json, in: source, at: frameOffset).root
   }
 
   private func bad(_ reason: String) -> FormatError {

@@ -25,9 +25,13 @@ public final class FrameWriter {
 
   /// Begins a volume.
   ///
-  /// - Throws: `FormatError` for a header over 4 MiB; `IOFailure`.
-  public func open(_ header: VolumeHeader) throws {
-    let json = try JSON.encode(header)
+  /// - Parameters:
+  ///   - header: the volume's; must be one that a reader accepts.
+  ///   - json: the header as it came in a frame, to be passed on as it is; else it is encoded.
+  /// - Throws: `FormatError` for a header that no reader would accept, or over 4 MiB; `IOFailure`.
+  public func open(_ header: VolumeHeader, json: [UInt8]? = nil) throws {
+    if let defect = header.defect() { throw FormatError(header.label, defect) }
+    let json = json ?? JSON.encode(header.json)
     guard json.count <= Frame.maximumHeader else {
       throw FormatError(header.label, "its header is over 4 MiB as JSON")
     }
@@ -60,27 +64,34 @@ public final class FrameWriter {
 
   /// Ends a volume whose voxels are all there.
   ///
-  /// - Parameter quirks: what only the end of its source showed.
+  /// - Parameters:
+  ///   - quirks: what only the end of its source showed.
+  ///   - json: the header of a close frame as it came, to be passed on as it is.
   /// - Throws: `IOFailure`.
-  public func close(quirks: [String] = []) throws {
+  public func close(quirks: [ExactString] = [], json: [UInt8]? = nil) throws {
     precondition(written == expected, "a volume's voxels do not add up to its shape")
     let voxels = written / UInt64(voxelBytes)
-    let close = Frame.Close(
-      voxels: voxels, crc32: crc.value, quirks: quirks.isEmpty ? nil : quirks)
-    try frame(.close, header: try JSON.encode(close))
+    let close = Frame.Close(voxels: voxels, crc32: crc.value, quirks: quirks)
+    try frame(.close, header: json ?? JSON.encode(close.json))
     volumes += 1
   }
 
   /// Takes a volume back.
   public func drop(reason: String) throws {
-    try frame(.drop, header: try JSON.encode(Frame.Drop(reason: String(reason.prefix(4096)))))
+    let reason = ExactString(bounded(reason, 4096))
+    try frame(.drop, header: JSON.encode(["reason": .string(reason)]))
     dropped += 1
   }
 
-  /// Ends the stream; `skipped` counts sources given up before they were opened.
-  public func end(skipped: UInt64 = 0) throws {
+  /// Ends the stream.
+  ///
+  /// - Parameters:
+  ///   - skipped: counts sources given up before they were opened.
+  ///   - others: further members of the end frame's header.
+  /// - Throws: `IOFailure`.
+  public func end(skipped: UInt64 = 0, others: JSONObject = JSONObject()) throws {
     let end = Frame.End(volumes: volumes, dropped: dropped, skipped: skipped)
-    try frame(.end, header: try JSON.encode(end))
+    try frame(.end, header: JSON.encode(end.json(others)))
     try flush()
     volumes = 0
     dropped = 0

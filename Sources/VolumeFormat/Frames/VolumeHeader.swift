@@ -1,3 +1,5 @@
+public import ByteIO
+
 /// What an open frame says of its volume; see vol-frames(5) for every key.
 public struct VolumeHeader: Sendable, Equatable {
   /// The limits that `shape` must keep to.
@@ -6,13 +8,13 @@ public struct VolumeHeader: Sendable, Equatable {
   public static let maximumBytes: UInt64 = 1 << 53
 
   /// Name of the source.
-  public var name: String?
+  public var name: ExactString?
   /// The id, unique in a dataset.
-  public var obsID: String?
+  public var obsID: ExactString?
   /// The subject that the volume belongs to.
-  public var obsSubjectID: String?
+  public var obsSubjectID: ExactString?
   /// The collection that it was read from.
-  public var collection: String?
+  public var collection: ExactString?
   /// Voxels along X, Y, Z, T and further axes.
   public var shape: [Int]
   /// Type of the stored values.
@@ -26,7 +28,7 @@ public struct VolumeHeader: Sendable, Equatable {
   /// 4x4, rows first: voxel index to RAS+ millimetres.
   public var affine: [[Double]]?
   /// `sform`, `qform` or `pixdim`.
-  public var affineSource: String?
+  public var affineSource: ExactString?
   /// 4x4, in the units of the source.
   public var qform: [[Double]]?
   /// NIfTI's code of `qform`.
@@ -44,26 +46,28 @@ public struct VolumeHeader: Sendable, Equatable {
   /// What the voxels mean.
   public var intent: Intent?
   /// Free text of the source's header (NIfTI `descrip`).
-  public var sourceDescription: String?
+  public var sourceDescription: ExactString?
   /// What the user or the file name says of the volume.
-  public var attributes: [String: JSONValue]?
+  public var attributes: JSONObject?
   /// What was wrong with the source and how it was read.
-  public var quirks: [String]?
+  public var quirks: [ExactString]?
   /// Where the volume came from.
   public var source: Source?
   /// Keys that this version does not know, passed on as they are.
-  public var other: [String: JSONValue] = [:]
+  public var other = JSONObject()
 
   /// Units of the axes.
-  public struct Units: Codable, Sendable, Equatable {
+  public struct Units: Sendable, Equatable {
     /// Of X, Y and Z, such as `mm`.
-    public var space: String?
+    public var space: ExactString?
     /// Of T, such as `s`.
-    public var time: String?
+    public var time: ExactString?
     /// The source's own code.
     public var code: Int?
+    /// Keys that this version does not know.
+    var other = JSONObject()
     /// Makes units.
-    public init(space: String?, time: String?, code: Int?) {
+    public init(space: ExactString?, time: ExactString?, code: Int?) {
       self.space = space
       self.time = time
       self.code = code
@@ -71,15 +75,17 @@ public struct VolumeHeader: Sendable, Equatable {
   }
 
   /// What the voxels mean (NIfTI intent).
-  public struct Intent: Codable, Sendable, Equatable {
+  public struct Intent: Sendable, Equatable {
     /// NIfTI's code.
     public var code: Int
     /// Three numbers whose meaning depends on the code.
     public var parameters: [Double]
     /// Free text.
-    public var name: String
+    public var name: ExactString
+    /// Keys that this version does not know.
+    var other = JSONObject()
     /// Makes an intent.
-    public init(code: Int, parameters: [Double], name: String) {
+    public init(code: Int, parameters: [Double], name: ExactString) {
       self.code = code
       self.parameters = parameters
       self.name = name
@@ -87,32 +93,30 @@ public struct VolumeHeader: Sendable, Equatable {
   }
 
   /// Where the volume came from, and what is needed to make that file again.
-  public struct Source: Codable, Sendable, Equatable {
+  public struct Source: Sendable, Equatable {
     /// `nifti1`, `nifti2` or `analyze75`.
-    public var format: String
+    public var format: ExactString
     /// The path as it was given.
-    public var path: String?
+    public var path: ExactString?
     /// `little` or `big`.
-    public var byteOrder: String
+    public var byteOrder: ExactString
     /// `single` or `pair`.
-    public var layout: String
+    public var layout: ExactString
     /// `none`, `gzip` or `zstd`.
-    public var compression: String?
-    /// The header as it is in the source, without extensions.
+    public var compression: ExactString?
+    /// The header of the file that this volume is, as it stands there, without extensions.
     public var header: Base64?
+    /// The header of a file that this volume was derived from, and no longer is.
+    public var template: Base64?
     /// In a pair, how many of the leading extra bytes are the header file.
     public var headerBytes: UInt64?
-
-    enum CodingKeys: String, CodingKey {
-      case format, path, layout, compression, header
-      case byteOrder = "byte_order"
-      case headerBytes = "header_bytes"
-    }
+    /// Keys that this version does not know.
+    var other = JSONObject()
 
     /// Makes a source.
     public init(
-      format: String, path: String?, byteOrder: String, layout: String, compression: String?,
-      header: [UInt8]?, headerBytes: UInt64?
+      format: ExactString, path: ExactString?, byteOrder: ExactString, layout: ExactString,
+      compression: ExactString?, header: [UInt8]?, headerBytes: UInt64?
     ) {
       self.format = format
       self.path = path
@@ -125,7 +129,7 @@ public struct VolumeHeader: Sendable, Equatable {
   }
 
   /// Makes a header with what is required.
-  public init(name: String?, shape: [Int], dtype: DataType) {
+  public init(name: ExactString?, shape: [Int], dtype: DataType) {
     self.name = name
     self.shape = shape
     self.dtype = dtype
@@ -141,11 +145,20 @@ public struct VolumeHeader: Sendable, Equatable {
   public var byteCount: UInt64 { voxelCount * UInt64(voxelBytes) }
 
   /// What to call the volume in a message.
-  public var label: String { obsID ?? name ?? "unnamed" }
+  public var label: String { (obsID ?? name)?.string ?? "unnamed" }
 
   /// What keeps this header from being used, or nil.
   public func defect() -> String? {
     if name == nil && obsID == nil { return "neither 'name' nor 'obs_id' is given" }
+    if let name, let defect = Names.defect(ofSource: name) {
+      return "'name' is not allowed: \(defect)"
+    }
+    for (key, id) in [("obs_id", obsID), ("obs_subject_id", obsSubjectID)] {
+      if let id, let defect = Names.defect(ofID: id) { return "'\(key)' is not allowed: \(defect)" }
+    }
+    if let collection, let defect = Names.defect(ofCollection: collection) {
+      return "'collection' is not allowed: \(defect)"
+    }
     guard (1...Self.maximumAxes).contains(shape.count) else {
       return "'shape' has \(shape.count) axes, not 1 to \(Self.maximumAxes)"
     }
@@ -163,82 +176,5 @@ public struct VolumeHeader: Sendable, Equatable {
       return "'affine' is not 4x4"
     }
     return nil
-  }
-}
-
-extension VolumeHeader: Codable {
-  enum CodingKeys: String, CodingKey, CaseIterable {
-    case name, collection, shape, dtype, channels, slope, intercept, affine, qform, sform, units
-    case intent, attributes, quirks, source
-    case obsID = "obs_id"
-    case obsSubjectID = "obs_subject_id"
-    case affineSource = "affine_source"
-    case qformCode = "qform_code"
-    case sformCode = "sform_code"
-    case voxelSpacing = "voxel_spacing"
-    case repetitionTime = "repetition_time"
-    case sourceDescription = "description"
-  }
-
-  /// Decodes a header, keeping keys that it does not know.
-  public init(from decoder: any Decoder) throws {
-    let c = try decoder.container(keyedBy: CodingKeys.self)
-    shape = try c.decode([Int].self, forKey: .shape)
-    dtype = try c.decode(DataType.self, forKey: .dtype)
-    channels = try c.decodeIfPresent(Int.self, forKey: .channels) ?? 1
-    name = try c.decodeIfPresent(String.self, forKey: .name)
-    obsID = try c.decodeIfPresent(String.self, forKey: .obsID)
-    obsSubjectID = try c.decodeIfPresent(String.self, forKey: .obsSubjectID)
-    collection = try c.decodeIfPresent(String.self, forKey: .collection)
-    slope = try c.decodeIfPresent(Double.self, forKey: .slope)
-    intercept = try c.decodeIfPresent(Double.self, forKey: .intercept)
-    affine = try c.decodeIfPresent([[Double]].self, forKey: .affine)
-    affineSource = try c.decodeIfPresent(String.self, forKey: .affineSource)
-    qform = try c.decodeIfPresent([[Double]].self, forKey: .qform)
-    qformCode = try c.decodeIfPresent(Int.self, forKey: .qformCode)
-    sform = try c.decodeIfPresent([[Double]].self, forKey: .sform)
-    sformCode = try c.decodeIfPresent(Int.self, forKey: .sformCode)
-    voxelSpacing = try c.decodeIfPresent([Double].self, forKey: .voxelSpacing)
-    repetitionTime = try c.decodeIfPresent(Double.self, forKey: .repetitionTime)
-    units = try c.decodeIfPresent(Units.self, forKey: .units)
-    intent = try c.decodeIfPresent(Intent.self, forKey: .intent)
-    sourceDescription = try c.decodeIfPresent(String.self, forKey: .sourceDescription)
-    attributes = try c.decodeIfPresent([String: JSONValue].self, forKey: .attributes)
-    quirks = try c.decodeIfPresent([String].self, forKey: .quirks)
-    source = try c.decodeIfPresent(Source.self, forKey: .source)
-    let all = try decoder.container(keyedBy: JSONKey.self)
-    for key in all.allKeys where CodingKeys(rawValue: key.stringValue) == nil {
-      other[key.stringValue] = try all.decode(JSONValue.self, forKey: key)
-    }
-  }
-
-  /// Encodes what is present.
-  public func encode(to encoder: any Encoder) throws {
-    var c = encoder.container(keyedBy: CodingKeys.self)
-    try c.encode(shape, forKey: .shape)
-    try c.encode(dtype, forKey: .dtype)
-    if channels != 1 { try c.encode(channels, forKey: .channels) }
-    try c.encodeIfPresent(name, forKey: .name)
-    try c.encodeIfPresent(obsID, forKey: .obsID)
-    try c.encodeIfPresent(obsSubjectID, forKey: .obsSubjectID)
-    try c.encodeIfPresent(collection, forKey: .collection)
-    try c.encodeIfPresent(slope, forKey: .slope)
-    try c.encodeIfPresent(intercept, forKey: .intercept)
-    try c.encodeIfPresent(affine, forKey: .affine)
-    try c.encodeIfPresent(affineSource, forKey: .affineSource)
-    try c.encodeIfPresent(qform, forKey: .qform)
-    try c.encodeIfPresent(qformCode, forKey: .qformCode)
-    try c.encodeIfPresent(sform, forKey: .sform)
-    try c.encodeIfPresent(sformCode, forKey: .sformCode)
-    try c.encodeIfPresent(voxelSpacing, forKey: .voxelSpacing)
-    try c.encodeIfPresent(repetitionTime, forKey: .repetitionTime)
-    try c.encodeIfPresent(units, forKey: .units)
-    try c.encodeIfPresent(intent, forKey: .intent)
-    try c.encodeIfPresent(sourceDescription, forKey: .sourceDescription)
-    try c.encodeIfPresent(attributes, forKey: .attributes)
-    try c.encodeIfPresent(quirks, forKey: .quirks)
-    try c.encodeIfPresent(source, forKey: .source)
-    var all = encoder.container(keyedBy: JSONKey.self)
-    for (key, value) in other { try all.encode(value, forKey: JSONKey(stringValue: key)) }
   }
 }

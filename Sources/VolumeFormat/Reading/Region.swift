@@ -83,12 +83,53 @@ public struct Region: Sendable, Equatable {
   }
 }
 
+/// A region cut into parts that follow each other in the order of its voxels.
+struct RegionParts {
+  private let ranges: [Range<Int>]
+  /// The axis along which it is cut; below it parts have all, above it one voxel.
+  private let axis: Int
+  private let thickness: Int
+  /// Number of parts.
+  let count: Int
+
+  /// Cuts `ranges` into parts of at most `maximumBytes`, or of one voxel.
+  init(_ ranges: [Range<Int>], voxelBytes: Int, maximumBytes: Int) {
+    self.ranges = ranges
+    var axis = 0
+    var layer = voxelBytes
+    while axis + 1 < ranges.count, layer * ranges[axis].count <= maximumBytes {
+      layer *= ranges[axis].count
+      axis += 1
+    }
+    self.axis = axis
+    thickness = max(1, maximumBytes / layer)
+    count =
+      (ranges[axis].count + thickness - 1) / thickness
+      * ranges[(axis + 1)...].reduce(1) { $0 * $1.count }
+  }
+
+  /// Part `number`, from 0.
+  subscript(number: Int) -> [Range<Int>] {
+    let along = (ranges[axis].count + thickness - 1) / thickness
+    var result = ranges
+    let first = ranges[axis].lowerBound + number % along * thickness
+    result[axis] = first..<min(ranges[axis].upperBound, first + thickness)
+    var rest = number / along
+    for higher in (axis + 1)..<max(axis + 1, ranges.count) {
+      let place = ranges[higher].lowerBound + rest % ranges[higher].count
+      result[higher] = place..<place + 1
+      rest /= ranges[higher].count
+    }
+    return result
+  }
+}
+
 extension VolumeHeader {
   /// The header of a part of this volume.
   ///
   /// Voxel i of the part is voxel i + s of the volume, and so the affine A of the part maps 0 to
-  /// what that of the volume maps s to: its last column is A s. What is needed to make the source
-  /// again is left out.
+  /// what that of the volume maps s to: its last column is A s. The header of the
+  /// source becomes a template: the part is not that file any more.
   func window(_ ranges: [Range<Int>]) -> VolumeHeader {
     func moved(_ matrix: [[Double]]?) -> [[Double]]? {
       matrix.map { rows in
@@ -108,6 +149,7 @@ extension VolumeHeader {
     result.affine = moved(affine)
     result.qform = moved(qform)
     result.sform = moved(sform)
+    if let header = source?.header { result.source?.template = header }
     result.source?.header = nil
     result.source?.headerBytes = nil
     return result

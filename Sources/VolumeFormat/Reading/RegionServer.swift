@@ -5,39 +5,63 @@ public import ByteIO
 /// Regions are decoded ahead of whoever reads the answers, by several threads. Volumes that were
 /// asked for lately keep their index, and their packs stay open.
 public final class RegionServer {
-  /// The most bytes of a region: its answer is made whole before it is sent.
-  public static let maximumRegion = SlabLimit.standard
+  /// The most bytes of an answer that is made whole before it is sent; larger ones go in parts.
+  public static let wholeAnswer = SlabLimit.standard
+  /// The most bytes of a part.
+  public static let partBytes = 32 << 20
+
+  /// Why there is no region, for a program that asks.
+  enum Problem: ExactString {
+    /// There is no such volume.
+    case missing
+    /// The volume has no such region.
+    case region
+    /// The dataset is damaged.
+    case damage
+    /// The request is none.
+    case request
+  }
 
   private enum Step: Sendable {
-    case whole(StoredVolume, Slab, String)
+    case whole(StoredVolume, Slab, [UInt8])
     case chunks(StoredVolume, Slab, Range<Int>)
-    case answer(Slab, String)
-    case refuse(String)
+    case answer(Slab, [UInt8])
+    case line([UInt8])
+    /// The first line of an answer in parts, and its end.
+    case beginParts([UInt8])
+    case endParts
   }
 
   private enum Done: Sendable {
     case decoded
+    /// What is to be said instead of the answer that follows.
     case damaged(String)
-    case answer(Slab, String)
-    case refuse(String)
+    case answer(Slab, [UInt8])
+    /// What is to be said instead of an answer.
+    case failed(String)
+    case line([UInt8])
+    case beginParts([UInt8])
+    case endParts
   }
 
-  private let snapshot: Snapshot
-  private let collection: String?
+  private let collection: ExactString?
   private let jobs: Int
   private let volumes: VolumeCache
   private let pool = SlabPool()
   private let pipeline: OrderedPipeline<DecodeWorker, Step, Done>
 
   /// Serves volumes of `snapshot`, of one collection or of all, to `output`.
-  public init(_ snapshot: Snapshot, collection: String?, to output: OutputFile, jobs: Int) {
-    self.snapshot = snapshot
+  ///
+  /// - Throws: `ThreadRefused`.
+  public init(
+    _ snapshot: Snapshot, collection: ExactString?, to output: OutputFile, jobs: Int
+  ) throws {
     self.collection = collection
     self.jobs = jobs
     volumes = VolumeCache(snapshot, collection: collection)
     output.widenPipe()
     let answers = Answers(output)
-    pipeline = OrderedPipeline(
+    pipeline = try OrderedPipeline(
       jobs: jobs, capacity: 16 + 8 * jobs,
       makeWorker: { DecodeWorker() },
       transform: { worker, step in
@@ -47,7 +71,7 @@ public final class RegionServer {
             try volume.decode(0..<slab.chunkCount, of: slab, with: worker)
             return .answer(slab, head)
           } catch {
-            return .refuse("\(error)")
+            return .failed("\(error)")
           }
         case .chunks(let volume, let slab, let range):
           do {
@@ -56,8 +80,10 @@ public final class RegionServer {
           } catch {
             return .damaged("\(error)")
           }
+        case .line(let line): return .line(line)
         case .answer(let slab, let head): return .answer(slab, head)
-        case .refuse(let reason): return .refuse(reason)
+        case .beginParts(let line): return .beginParts(line)
+        case .endParts: return .endParts
         }
       },
       sink: { try answers.take($0) })
@@ -67,26 +93,18 @@ public final class RegionServer {
   ///
   /// - Throws: `IOFailure` if answers cannot be written; whatever else is wrong is an answer.
   public func take(_ request: [UInt8]) throws {
-    let prepared: (volume: StoredVolume, head: String, slab: Slab)
     do {
-      prepared = try prepare(request)
-    } catch {
-      let reason = (error as? Region.Mismatch)?.reason ?? "\(error)"
-      return try pipeline.submit(.refuse(reason))
+      let (volume, ranges) = try find(request)
+      try answer(volume, ranges)
+    } catch let refusal as Refusal {
+      try refuse(refusal.problem, refusal.reason)
     }
-    let (volume, head, slab) = prepared
-    // While others wait, each thread works on a request of its own, which spares them waking each
-    // other; with nobody else to wait for, all work on this one.
-    guard pipeline.isIdle else { return try pipeline.submit(.whole(volume, slab, head)) }
-    let step = (slab.chunkCount + jobs - 1) / jobs
-    for start in stride(from: 0, to: slab.chunkCount, by: step) {
-      try pipeline.submit(.chunks(volume, slab, start..<min(slab.chunkCount, start + step)))
-    }
-    try pipeline.submit(.answer(slab, head))
   }
 
-  /// Answers with an error that has no request.
-  public func refuse(_ reason: String) throws { try pipeline.submit(.refuse(reason)) }
+  /// Answers that a request is too long to be one.
+  public func refuse(tooLong maximum: Int) throws {
+    try refuse(.request, "the request is over \(maximum) bytes long")
+  }
 
   /// Waits until all answers are written.
   public func end() throws { try pipeline.finish() }
@@ -94,61 +112,108 @@ public final class RegionServer {
   /// Ends the work where it stands.
   public func cancel() { pipeline.cancel() }
 
+  // MARK: Requests
+
   /// Why a request cannot be answered.
-  private struct Refusal: Error, CustomStringConvertible {
-    var description: String
+  private struct Refusal: Error {
+    var problem: Problem
+    var reason: String
   }
 
-  private func prepare(
-    _ request: [UInt8]
-  ) throws -> (volume: StoredVolume, head: String, slab: Slab) {
+  private func find(_ request: [UInt8]) throws(Refusal) -> (StoredVolume, [Range<Int>]) {
     // A client on another system may end its lines in CR LF.
     let line = request.last == 0x0D ? request.dropLast() : request[...]
-    guard let text = String(validating: line, as: UTF8.self) else {
-      throw Refusal(description: "the request is not in UTF-8")
-    }
-    // By bytes, since a space and a mark behind it are one character.
-    guard let sign = text.utf8.lastIndex(where: { $0 == 0x20 || $0 == 0x09 }),
-      case let place = Substring(text.utf8[text.utf8.index(after: sign)...]),
+    guard let sign = line.lastIndex(where: { $0 == 0x20 || $0 == 0x09 }),
+      let id = ExactString(validating: line[..<sign]),
+      let place = String(validating: line[(sign + 1)...], as: UTF8.self),
       let region = Region(place)
     else {
-      throw Refusal(description: "a request is OBS_ID X0:X1,Y0:Y1,Z0:Z1, with a space between")
-    }
-    let id = String(text[..<sign])
-    guard let volume = try volumes.volume(id) else {
-      let place = collection.map { " in collection '\($0)'" } ?? ""
-      throw Refusal(description: "no volume '\(id)'\(place)")
-    }
-    let ranges = try region.resolve(volume.header.shape)
-    let header = volume.header.window(ranges)
-    guard header.byteCount <= UInt64(Self.maximumRegion) else {
       throw Refusal(
-        description: "the region has \(header.byteCount) bytes, over 64 MiB; ask for parts of it")
+        problem: .request, reason: "a request is OBS_ID X0:X1,Y0:Y1,Z0:Z1, with a space between")
     }
+    let found: StoredVolume?
+    do {
+      found = try volumes.volume(id)
+    } catch {
+      throw Refusal(problem: .damage, reason: "\(error)")
+    }
+    guard let volume = found else {
+      let place = collection.map { " in collection '\($0)'" } ?? ""
+      throw Refusal(problem: .missing, reason: "no volume '\(id)'\(place)")
+    }
+    do throws(Region.Mismatch) {
+      return (volume, try region.resolve(volume.header.shape))
+    } catch {
+      throw Refusal(problem: .region, reason: error.reason)
+    }
+  }
+
+  private func refuse(_ problem: Problem, _ reason: String) throws {
+    try pipeline.submit(.line(Self.error(problem, reason)))
+  }
+
+  private static func error(_ problem: Problem, _ reason: String) -> [UInt8] {
+    JSON.encode([
+      "error": .text(bounded(reason, 4096)), "kind": .string(problem.rawValue),
+    ]) + [0x0A]
+  }
+
+  // MARK: Answers
+
+  private func answer(_ volume: StoredVolume, _ ranges: [Range<Int>]) throws {
+    let header = volume.header.window(ranges)
+    if header.byteCount <= UInt64(Self.wholeAnswer) {
+      return try decode(volume, ranges, Self.head(header, parts: nil))
+    }
+    let parts = RegionParts(ranges, voxelBytes: header.voxelBytes, maximumBytes: Self.partBytes)
+    try pipeline.submit(.beginParts(Self.head(header, parts: parts.count)))
+    for number in 0..<parts.count {
+      let part = parts[number]
+      let bytes = part.reduce(header.voxelBytes) { $0 * $1.count }
+      try decode(volume, part, Array("{\"bytes\":\(bytes)}\n".utf8))
+    }
+    try pipeline.submit(.endParts)
+  }
+
+  /// Decodes a region and sends it behind the line `head`.
+  private func decode(_ volume: StoredVolume, _ ranges: [Range<Int>], _ head: [UInt8]) throws {
     let grid = volume.grid.window(ranges, inOneSlab: true)
-    let slab = try Slab(grid, 0, pool: pool, maximumBytes: .max) { "" }
-    return (volume, Self.head(header), slab)
+    let slab = try Slab(grid, 0, pool: pool, maximumBytes: .max, scratchFolder: "")
+    // While others wait, each thread works on a request of its own, which spares them waking each
+    // other; with nobody else to wait for, all work on this one.
+    guard pipeline.isIdle else {
+      return try pipeline.submit(.whole(volume, slab, head), cost: volume.decodingBytes)
+    }
+    let step = (slab.chunkCount + jobs - 1) / jobs
+    for start in stride(from: 0, to: slab.chunkCount, by: step) {
+      try pipeline.submit(
+        .chunks(volume, slab, start..<min(slab.chunkCount, start + step)),
+        cost: volume.decodingBytes)
+    }
+    try pipeline.submit(.answer(slab, head))
   }
 
   /// The line before the voxels.
-  private static func head(_ header: VolumeHeader) -> String {
-    var line = "{\"bytes\":\(header.byteCount),\"dtype\":\"\(header.dtype.rawValue)\""
-    line += ",\"channels\":\(header.channels)"
-    line += ",\"shape\":[\(header.shape.map(String.init).joined(separator: ","))]"
-    func text(_ number: Double) -> String { number.isFinite ? "\(number)" : "null" }
-    if let slope = header.slope { line += ",\"slope\":\(text(slope))" }
-    if let intercept = header.intercept { line += ",\"intercept\":\(text(intercept))" }
-    if let affine = header.affine {
-      let rows = affine.map { "[\($0.map(text).joined(separator: ","))]" }
-      line += ",\"affine\":[\(rows.joined(separator: ","))]"
-    }
-    return line + "}\n"
+  private static func head(_ header: VolumeHeader, parts: Int?) -> [UInt8] {
+    var line: JSONObject = [
+      "bytes": .integer(header.byteCount), "dtype": .text(header.dtype.rawValue),
+      "channels": .integer(header.channels),
+      "shape": .array(header.shape.map { .integer($0) }),
+    ]
+    line["parts"] = parts.map { .integer($0) }
+    line["slope"] = header.slope.map { .real($0) }
+    line["intercept"] = header.intercept.map { .real($0) }
+    line["affine"] = header.affine.map { .matrix($0) }
+    return JSON.encode(line) + [0x0A]
   }
 
   /// Writes answers; used on the pipeline's sink thread only.
   private final class Answers: @unchecked Sendable {
     private let output: OutputFile
     private var damage: String?
+    private var isInParts = false
+    /// Whether what is left of an answer in parts is left out, since an error has ended it.
+    private var isBroken = false
 
     init(_ output: OutputFile) { self.output = output }
 
@@ -156,19 +221,28 @@ public final class RegionServer {
       switch done {
       case .decoded: break
       case .damaged(let reason): damage = damage ?? reason
-      case .refuse(let reason): try write(error: reason)
       case .answer(let slab, let head):
         if let reason = damage {
           damage = nil
-          return try write(error: reason)
+          try fail(reason)
+        } else if !isBroken {
+          try head.withUnsafeBytes { try output.write($0, UnsafeRawBufferPointer(slab.band(0))) }
         }
-        let line = Array(head.utf8)
-        try line.withUnsafeBytes { try output.write($0, UnsafeRawBufferPointer(slab.band(0))) }
+      case .failed(let reason): try fail(reason)
+      case .line(let line): try output.write(line)
+      case .beginParts(let line):
+        try output.write(line)
+        isInParts = true
+      case .endParts:
+        isInParts = false
+        isBroken = false
       }
     }
 
-    private func write(error reason: String) throws {
-      try output.write(try JSON.encode(["error": String(reason.prefix(4096))]) + [0x0A])
+    private func fail(_ reason: String) throws {
+      if isBroken { return }
+      try output.write(RegionServer.error(.damage, reason))
+      isBroken = isInParts
     }
   }
 }
@@ -182,18 +256,18 @@ private final class VolumeCache {
 
   private let catalogs: CatalogSet
   private let opener: VolumeOpener
-  private var volumes: [String: (volume: StoredVolume, use: UInt64)] = [:]
+  private var volumes: [ExactString: (volume: StoredVolume, use: UInt64)] = [:]
   private var bytes = 0
   private var use: UInt64 = 0
 
-  init(_ snapshot: Snapshot, collection: String?) {
+  init(_ snapshot: Snapshot, collection: ExactString?) {
     let stages = snapshot.manifest.stages.filter { $0.collection == collection ?? $0.collection }
     catalogs = CatalogSet(snapshot.dataset, stages)
     opener = VolumeOpener(snapshot.dataset, maximumOpen: Self.maximumPacks)
   }
 
   /// The volume `id`; nil if there is none.
-  func volume(_ id: String) throws -> StoredVolume? {
+  func volume(_ id: ExactString) throws -> StoredVolume? {
     use += 1
     if let known = volumes[id]?.volume {
       volumes[id]?.use = use

@@ -1,4 +1,4 @@
-internal import ByteIO
+public import ByteIO
 
 /// One snapshot of a dataset, for reading.
 public final class Snapshot {
@@ -26,7 +26,7 @@ public final class Snapshot {
   ///   - body: returns false to stop.
   /// - Throws: `FormatError` for damage that nobody takes; `IOFailure`; what the closures throw.
   public func forEachVolume(
-    collection: String? = nil, onDamage: ((any Error, UInt64) throws -> Void)? = nil,
+    collection: ExactString? = nil, onDamage: ((any Error, UInt64) throws -> Void)? = nil,
     _ body: (Stage, CatalogRecord) throws -> Bool
   ) throws {
     var goesOn = true
@@ -44,8 +44,24 @@ public final class Snapshot {
     }
   }
 
+  /// Compares the digests of the catalogs of a collection, or of all, with those recorded.
+  ///
+  /// Who makes other files of what catalogs say does this first.
+  ///
+  /// - Throws: `FormatError` for the first that is another; `IOFailure`.
+  public func checkCatalogs(of collection: ExactString? = nil) throws {
+    for stage in manifest.stages where collection ?? stage.collection == stage.collection {
+      let path = dataset.file(stage.catalog.path)
+      guard try FileSeal(of: path).sha256 == stage.catalog.sha256 else {
+        throw FormatError(path, "it does not match the SHA-256 that was recorded")
+      }
+    }
+  }
+
   /// The volume `obsID` of a collection; nil if it has none of that name.
-  public func volume(_ obsID: String, collection: String) throws -> (Stage, CatalogRecord)? {
+  public func volume(_ obsID: ExactString, collection: ExactString) throws -> (
+    Stage, CatalogRecord
+  )? {
     let stages = manifest.stages.filter { $0.collection == collection }
     return try CatalogSet(dataset, stages).record(CatalogKey(obsID))
   }

@@ -1,3 +1,5 @@
+public import ByteIO
+
 /// What one snapshot of a dataset has that another has not.
 ///
 /// Costs what the catalogs have that are not in both; memory does not depend on the number of
@@ -25,7 +27,7 @@ public struct SnapshotDiff {
   /// Visits every volume that differs: those removed or changed in the order of the older snapshot,
   /// then those added in the order of the newer.
   public func forEach(
-    _ body: (Change, _ collection: String, _ obsID: String) throws -> Void
+    _ body: (Change, _ collection: ExactString, _ obsID: ExactString) throws -> Void
   ) throws {
     let oldOnly = Self.stages(of: old, besides: new)
     let newOnly = Self.stages(of: new, besides: old)

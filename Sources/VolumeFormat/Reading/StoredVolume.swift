@@ -2,6 +2,9 @@ internal import ByteIO
 
 /// One volume's place in the packs and its chunks, ready to be decoded by several threads.
 final class StoredVolume: @unchecked Sendable {
+  /// Chunks that lie one behind the other are fetched together as far as this.
+  private static let fetchBytes = 1 << 20
+
   let record: CatalogRecord
   let header: VolumeHeader
   let grid: ChunkGrid
@@ -12,7 +15,7 @@ final class StoredVolume: @unchecked Sendable {
   /// Opens a volume: checks its record against its pack, and the shard's index.
   init(_ record: CatalogRecord, header: VolumeHeader, pack: InputFile, packBytes: UInt64) throws {
     func damaged(_ reason: String) -> FormatError {
-      FormatError(pack.path, at: record.shardOffset, volume: record.obsID, reason)
+      FormatError(pack.path, at: record.shardOffset, volume: record.obsID.string, reason)
     }
     self.record = record
     self.header = header
@@ -51,7 +54,7 @@ final class StoredVolume: @unchecked Sendable {
   /// What to say if the voxels have another CRC-32 than was recorded.
   func mismatch() -> FormatError {
     FormatError(
-      pack.path, at: record.shardOffset, volume: record.obsID,
+      pack.path, at: record.shardOffset, volume: record.obsID.string,
       "its voxels do not match the CRC-32 that was recorded")
   }
 
@@ -64,7 +67,7 @@ final class StoredVolume: @unchecked Sendable {
         UInt64(length) <= packBytes - offset
       else {
         throw FormatError(
-          pack.path, at: offset, volume: record.obsID,
+          pack.path, at: offset, volume: record.obsID.string,
           "what is kept beside it is not in the pack")
       }
       var stored = [UInt8](repeating: 0, count: Int(length))
@@ -73,7 +76,8 @@ final class StoredVolume: @unchecked Sendable {
         let bytes = stored.withUnsafeBytes({ Zstandard.decompress($0, size: extra.count) })
       else {
         throw FormatError(
-          pack.path, at: offset, volume: record.obsID, "the bytes kept beside it are damaged")
+          pack.path, at: offset, volume: record.obsID.string, "the bytes kept beside it are damaged"
+        )
       }
       return bytes
     }
@@ -95,7 +99,9 @@ final class StoredVolume: @unchecked Sendable {
           hull = place
           for next in numbers[(local - range.lowerBound + 1)...] {
             guard let more = index[next] else { continue }
-            guard more.lowerBound == hull.upperBound else { break }
+            guard more.lowerBound == hull.upperBound,
+              more.upperBound - hull.lowerBound <= UInt64(Self.fetchBytes)
+            else { break }
             hull = hull.lowerBound..<more.upperBound
           }
           fetched = try read(hull, into: worker.encoded)
@@ -110,14 +116,16 @@ final class StoredVolume: @unchecked Sendable {
           encoded, valueSize: size, shuffle: record.isShuffled, count: grid.chunkBytes)
       if case .defect(let defect) = plain {
         throw FormatError(
-          pack.path, at: record.shardOffset + (place?.lowerBound ?? 0), volume: record.obsID,
+          pack.path, at: record.shardOffset + (place?.lowerBound ?? 0), volume: record.obsID.string,
           chunk: number, defect)
       }
-      try slab.putChunk(local, from: plain, valueSize: size) {
-        worker.chunk.bytes(grid.chunkBytes)
-      }
+      try slab.putChunk(local, from: plain, valueSize: size, piece: worker.piece)
     }
+    worker.trim()
   }
+
+  /// About the bytes that `decode` takes.
+  var decodingBytes: Int { Self.fetchBytes + 2 * grid.chunkBytes }
 
   private func read(
     _ place: Range<UInt64>, into buffer: ScratchBuffer
@@ -125,7 +133,7 @@ final class StoredVolume: @unchecked Sendable {
     let target = buffer.bytes(place.count)
     let offset = record.shardOffset + place.lowerBound
     guard try pack.read(at: offset, into: target) == place.count else {
-      throw FormatError(pack.path, at: offset, volume: record.obsID, "the pack is cut off")
+      throw FormatError(pack.path, at: offset, volume: record.obsID.string, "the pack is cut off")
     }
     return UnsafeRawBufferPointer(target)
   }
@@ -135,5 +143,11 @@ final class StoredVolume: @unchecked Sendable {
 final class DecodeWorker {
   let codec = ChunkCodec()
   let encoded = ScratchBuffer()
-  let chunk = ScratchBuffer()
+  let piece = ScratchBuffer()
+
+  /// Gives back memory that a large chunk took.
+  func trim() {
+    codec.trim()
+    encoded.trim()
+  }
 }

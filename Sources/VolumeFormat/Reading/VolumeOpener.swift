@@ -18,7 +18,7 @@ final class VolumeOpener {
   func open(_ record: CatalogRecord, of stage: Stage) throws -> StoredVolume {
     guard stage.packs.indices.contains(record.pack) else {
       throw FormatError(
-        dataset.file(stage.catalog.path), volume: record.obsID,
+        dataset.file(stage.catalog.path), volume: record.obsID.string,
         "it lies in pack \(record.pack), which its stage lacks")
     }
     let entry = stage.packs[record.pack]

@@ -57,13 +57,15 @@ public final class VolumeStreamer {
   public var lost: UInt64 { skipped + output.dropped }
 
   /// Reads volumes of `snapshot` into `sink`.
-  public init(_ snapshot: Snapshot, to sink: any VolumeSink, options: Options) {
+  ///
+  /// - Throws: `ThreadRefused`.
+  public init(_ snapshot: Snapshot, to sink: any VolumeSink, options: Options) throws {
     volumes = VolumeOpener(snapshot.dataset)
     self.options = options
     let output = Output(sink, options)
     self.output = output
     let goesOn = options.onDamage != nil
-    pipeline = OrderedPipeline(
+    pipeline = try OrderedPipeline(
       jobs: options.jobs, capacity: 16 + 4 * options.jobs,
       makeWorker: { DecodeWorker() },
       transform: { worker, step in
@@ -91,17 +93,17 @@ public final class VolumeStreamer {
     var header = isWhole ? volume.header : volume.header.window(ranges)
     header.obsID = record.obsID
     header.collection = stage.collection
-    try pipeline.submit(.open(header))
+    try pipeline.submit(.open(header), cost: 8 * record.headerJSON.count)
     if isWhole { try addExtras(of: volume, afterVoxels: false) }
     let grid = isWhole ? volume.grid : volume.grid.window(ranges, inOneSlab: false)
     let step = max(1, Self.jobBytes / grid.chunkBytes)
     for number in 0..<grid.slabCount {
-      let slab = try Slab(grid, number, pool: pool, maximumBytes: options.slabLimit) {
-        "\(options.scratchDirectory)/.vol-cat-\(randomIdentifier())"
-      }
+      let slab = try Slab(
+        grid, number, pool: pool, maximumBytes: options.slabLimit,
+        scratchFolder: options.scratchDirectory)
       for start in stride(from: 0, to: slab.chunkCount, by: step) {
         let range = start..<min(slab.chunkCount, start + step)
-        try pipeline.submit(.chunks(volume, slab, range))
+        try pipeline.submit(.chunks(volume, slab, range), cost: volume.decodingBytes)
       }
       try pipeline.submit(.emit(slab))
     }
@@ -114,9 +116,7 @@ public final class VolumeStreamer {
 
   private func addExtras(of volume: StoredVolume, afterVoxels: Bool) throws {
     for extra in volume.record.extras where extra.afterVoxels == afterVoxels {
-      // Extras are not counted in the pool of slabs: large ones go one at a time.
-      if extra.count > 1 << 20 { try pipeline.drain() }
-      try pipeline.submit(.extra(volume, extra))
+      try pipeline.submit(.extra(volume, extra), cost: 2 * extra.count)
     }
   }
 

@@ -1,3 +1,5 @@
+public import ByteIO
+
 /// How volumes and the subject table match: who has no row, who has no volume.
 public struct SubjectCensus {
   /// Volumes whose subject has no row in the table, or that have none.
@@ -29,7 +31,7 @@ public struct SubjectCensus {
       }
     }
     var found: Set<CatalogKey> = []
-    var last: String?
+    var last: ExactString?
     let table = try SubjectTableReader(subjects, of: dataset)
     while let row = try table.next() {
       guard let subject = row[0], subject != last else { continue }
@@ -58,47 +60,63 @@ public struct SubjectCensus {
 
 /// The subjects of a snapshot: those of its table and those of its volumes.
 ///
-/// Memory is that of the subjects' names and a number for each of their collections.
+/// Memory is that of the subjects' names, and a few bytes for each collection that a subject has
+/// volumes in.
 public struct SubjectList {
   /// A subject.
   public struct Subject: Sendable {
     /// Its id.
-    public var id: String
-    /// Its volumes in each collection of the snapshot, by name.
-    public var volumes: [String: UInt64]
+    public var id: ExactString
+    /// How many volumes it has in collections, by their places in `collections`; 0 in all others.
+    public var volumes: [Int: UInt64]
     /// Its rows in the table, in order; a value or nil a column.
-    public var rows: [[String?]]
+    public var rows: [[ExactString?]]
   }
 
   /// The columns of the table; none if there is no table.
   public let columns: [SubjectColumn]
-  private let collections: [String]
-  private let counts: [String: [UInt64]]
-  private let order: [String]
+  /// The names of the collections, sorted.
+  public let collections: [ExactString]
+  private let counts: [ExactString: [Place]]
+  private let order: [ExactString]
   private let table: SubjectTableReader?
+
+  /// How many volumes are in one collection.
+  private struct Place {
+    var collection: UInt32
+    var volumes: UInt32
+  }
 
   /// Reads the catalogs of `snapshot`.
   public init(_ snapshot: Snapshot) throws {
     collections = snapshot.manifest.collections.keys.sorted()
     let places = Dictionary(
-      uniqueKeysWithValues: collections.enumerated().map { ($1, $0) })
-    let none = [UInt64](repeating: 0, count: collections.count)
-    var counts: [String: [UInt64]] = [:]
+      uniqueKeysWithValues: collections.enumerated().map { ($1, UInt32($0)) })
+    var counts: [ExactString: [Place]] = [:]
     try snapshot.forEachVolume { stage, record in
       let source = snapshot.dataset.file(stage.catalog.path)
       guard let subject = try record.subject(in: source), let place = places[stage.collection]
       else {
         return true
       }
-      counts[subject, default: none][place] += 1
+      Self.count(place, in: &counts[subject, default: []])
       return true
     }
     self.counts = counts
-    order = counts.keys.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
+    order = counts.keys.sorted()
     table = try snapshot.manifest.subjects.map {
       try SubjectTableReader($0, of: snapshot.dataset)
     }
     columns = table?.columns ?? []
+  }
+
+  private static func count(_ collection: UInt32, in places: inout [Place]) {
+    // Stages come one after the other, and so it is mostly the last.
+    if let index = places.lastIndex(where: { $0.collection == collection }) {
+      places[index].volumes &+= 1
+    } else {
+      places.append(Place(collection: collection, volumes: 1))
+    }
   }
 
   /// Visits all subjects, by the bytes of their ids; once only.
@@ -108,20 +126,15 @@ public struct SubjectList {
     while true {
       let listed = row?[0]
       let held = next.first
-      guard
-        let id = [listed, held].compactMap(\.self)
-          .min(by: { $0.utf8.lexicographicallyPrecedes($1.utf8) })
-      else { return }
-      var rows: [[String?]] = []
+      guard let id = [listed, held].compactMap(\.self).min() else { return }
+      var rows: [[ExactString?]] = []
       while let current = row, current[0] == id {
         rows.append(current)
         row = try table?.next()
       }
       if held == id { next = next.dropFirst() }
-      let numbers = counts[id] ?? [UInt64](repeating: 0, count: collections.count)
-      try body(
-        Subject(
-          id: id, volumes: Dictionary(uniqueKeysWithValues: zip(collections, numbers)), rows: rows))
+      let places = (counts[id] ?? []).map { (Int($0.collection), UInt64($0.volumes)) }
+      try body(Subject(id: id, volumes: Dictionary(uniqueKeysWithValues: places), rows: rows))
     }
   }
 }

@@ -5,7 +5,7 @@ internal import ByteIO
 /// Rows are matched by subject, and by session where both tables have a column for it. Memory is
 /// that of the rows of one subject.
 struct SubjectMerge {
-  private static let sessions = ["session_id", "session"]
+  private static let sessions: [ExactString] = ["session_id", "session"]
 
   private let earlier: SubjectTableReader
   private let later: SubjectTableReader
@@ -45,56 +45,58 @@ struct SubjectMerge {
       let goesFirst = Self.order(old.subject, new.subject)
       let oldRows = goesFirst <= 0 ? try old.take() : []
       let newRows = goesFirst >= 0 ? try new.take() : []
-      for row in try merged(oldRows, newRows) { try writer.append(row) }
+      for row in merged(oldRows, newRows) { try writer.append(row) }
     }
     return (try writer.finish(), writer.rows)
   }
 
   /// The rows of one subject.
-  private func merged(_ old: [[String?]], _ new: [[String?]]) throws -> [[String?]] {
-    func oldSession(_ row: [String?]) -> String? { session.flatMap { row[$0.earlier] } }
-    func newSession(_ row: [String?]) -> String? { session.flatMap { row[$0.later] } }
-    var result: [[String?]] = []
-    var isTaken: Set<String?> = []
+  private func merged(_ old: [[ExactString?]], _ new: [[ExactString?]]) -> [[ExactString?]] {
+    func oldSession(_ row: [ExactString?]) -> ExactString? { session.flatMap { row[$0.earlier] } }
+    func newSession(_ row: [ExactString?]) -> ExactString? { session.flatMap { row[$0.later] } }
+    var result: [[ExactString?]] = []
+    var isTaken: Set<ExactString?> = []
+    let newBySession = Dictionary(grouping: new, by: newSession)
+    let oldCounts = old.reduce(into: [:]) { $0[oldSession($1), default: 0] += 1 }
     for row in old {
       let own = oldSession(row)
-      let others = new.filter { newSession($0) == own }
+      let others = newBySession[own] ?? []
       let isFirst = isTaken.insert(own).inserted
       if others.count <= 1 {
-        result.append(try joined(row, others.first))
+        result.append(joined(row, others.first))
       } else if isFirst {
         // One is merged with each of the others; of several and several the later hold.
-        let isAlone = old.count(where: { oldSession($0) == own }) == 1
-        for other in others { result.append(try joined(isAlone ? row : nil, other)) }
+        let isAlone = oldCounts[own] == 1
+        for other in others { result.append(joined(isAlone ? row : nil, other)) }
       }
     }
-    for row in new where !isTaken.contains(newSession(row)) { result.append(try joined(nil, row)) }
+    for row in new where !isTaken.contains(newSession(row)) { result.append(joined(nil, row)) }
     return result
   }
 
-  private func joined(_ old: [String?]?, _ new: [String?]?) throws -> [String?] {
-    try zip(columns, places).map { column, place in
+  private func joined(_ old: [ExactString?]?, _ new: [ExactString?]?) -> [ExactString?] {
+    zip(columns, places).map { column, place in
       if let index = place.later, let value = new?[index] {
-        return try later.columns[index].converted(value, to: column.type)
+        return later.columns[index].converted(value, to: column.type)
       }
       if let index = place.earlier, let value = old?[index] {
-        return try earlier.columns[index].converted(value, to: column.type)
+        return earlier.columns[index].converted(value, to: column.type)
       }
       return nil
     }
   }
 
   /// -1, 0 or 1 as the first or the second comes first; none comes last.
-  private static func order(_ a: [UInt8]?, _ b: [UInt8]?) -> Int {
+  private static func order(_ a: ExactString?, _ b: ExactString?) -> Int {
     guard let a else { return b == nil ? 0 : 1 }
     guard let b else { return -1 }
-    return a == b ? 0 : a.lexicographicallyPrecedes(b) ? -1 : 1
+    return a == b ? 0 : a < b ? -1 : 1
   }
 
   /// The rows of a table, a subject at a time.
   private struct Groups {
     private let reader: SubjectTableReader
-    private var row: [String?]?
+    private var row: [ExactString?]?
 
     init(_ reader: SubjectTableReader) throws {
       self.reader = reader
@@ -102,15 +104,15 @@ struct SubjectMerge {
     }
 
     /// The subject whose rows come next.
-    var subject: [UInt8]? { row?[0].map { Array($0.utf8) } }
+    var subject: ExactString? { row?[0] }
 
-    mutating func take() throws -> [[String?]] {
+    mutating func take() throws -> [[ExactString?]] {
       let own = subject
-      var rows: [[String?]] = []
+      var rows: [[ExactString?]] = []
       while let next = row, subject == own {
         rows.append(next)
-        guard rows.count <= SubjectTableHeader.maximumRows else {
-          throw FormatError(SubjectColumn.subject, "a subject has over 10,000 rows")
+        if let defect = SubjectTableHeader.defect(rows: rows.count, columns: next.count) {
+          throw FormatError(SubjectColumn.subject.string, "subject '\(next[0] ?? "")' \(defect)")
         }
         row = try reader.next()
       }

@@ -5,35 +5,18 @@ internal import ByteIO
 /// They wait in a file that has no name; memory is 40 bytes a row.
 final class SubjectSpool {
   /// A value that is there.
-  enum Cell: Codable {
-    /// Text of a table or a string.
-    case text(String)
-    /// A JSON value that is no string, as it was written.
-    case json(String)
-
-    /// The first letter says which it is.
-    init(from decoder: any Decoder) throws {
-      let text = try decoder.singleValueContainer().decode(String.self)
-      // By bytes: what follows the letter may be a mark that would combine with it.
-      let rest = String(Substring(text.utf8.dropFirst()))
-      self = text.utf8.first == UInt8(ascii: "j") ? .json(rest) : .text(rest)
-    }
-
-    func encode(to encoder: any Encoder) throws {
-      var container = encoder.singleValueContainer()
-      switch self {
-      case .text(let text): try container.encode("t" + text)
-      case .json(let text): try container.encode("j" + text)
-      }
-    }
+  struct Cell {
+    /// The number of its column.
+    var column: Int
+    /// Text of a table or a string; or a JSON value that is no string, as it was written.
+    var text: ExactString
+    /// Whether it is such a JSON value.
+    var isJSON: Bool
 
     /// What stands for it in a column of a kind.
-    func text(in kind: SubjectColumn.Kind) throws -> String {
-      switch self {
-      case .json(let text): text
-      case .text(let text):
-        kind == .json ? String(decoding: try JSON.encode(text), as: UTF8.self) : text
-      }
+    func text(in kind: SubjectColumn.Kind) -> ExactString {
+      kind == .json && !isJSON
+        ? ExactString(String(decoding: JSON.encode(.string(text)), as: UTF8.self)) : text
     }
   }
 
@@ -51,19 +34,24 @@ final class SubjectSpool {
   private var buffer: [UInt8] = []
   private var size: UInt64 = 0
 
-  /// Makes a file at `path` and removes its name.
-  init(_ path: String) throws {
-    file = try OutputFile(creating: path, readable: true)
-    try Publishing.remove(path)
-  }
+  /// Makes a file without a name in `folder`.
+  init(in folder: String) throws { file = try OutputFile(scratchIn: folder) }
 
   /// Number of rows.
   var count: Int { entries.count }
 
   /// Adds a row.
-  func append(_ subject: String, _ cells: [Cell?]) throws {
+  ///
+  /// Cells that hold nothing cost nothing, whatever columns other rows have.
+  func append(_ subject: ExactString, _ cells: [Cell]) throws {
     let key = Array(subject.utf8)
-    let row = try JSON.encode(cells)
+    var row: [UInt8] = []
+    for cell in cells {
+      row.appendLittle(UInt32(cell.column))
+      row.append(cell.isJSON ? 1 : 0)
+      row.appendLittle(UInt32(cell.text.utf8.count))
+      row += cell.text.utf8
+    }
     var prefix = Array(key.prefix(16))
     prefix += [UInt8](repeating: 0, count: 16 - prefix.count)
     entries.append(
@@ -77,13 +65,28 @@ final class SubjectSpool {
   }
 
   /// Visits all rows, by the bytes of their subjects, those of one in the order in which they came.
-  func forEach(_ body: (String, [Cell?]) throws -> Void) throws {
+  func forEach(_ body: (ExactString, [Cell]) throws -> Void) throws {
     try flush()
     try entries.sort { try isBefore($0, $1) }
     for entry in entries {
       let subject = String(decoding: try key(entry), as: UTF8.self)
       let row = try read(entry.offset + UInt64(entry.subject), Int(entry.length))
-      try body(subject, try JSON.decode([Cell?].self, from: row, in: file.path))
+      try body(ExactString(subject), Self.cells(row))
+    }
+  }
+
+  private static func cells(_ row: [UInt8]) -> [Cell] {
+    row.withUnsafeBytes { bytes in
+      var cursor = ByteCursor(bytes)
+      var cells: [Cell] = []
+      while let column = cursor.integer(UInt32.self), let isJSON = cursor.integer(UInt8.self),
+        let length = cursor.integer(UInt32.self), let text = cursor.take(Int(length))
+      {
+        let string = String(decoding: text, as: UTF8.self)
+        cells.append(
+          Cell(column: Int(column), text: ExactString(string), isJSON: isJSON == 1))
+      }
+      return cells
     }
   }
 

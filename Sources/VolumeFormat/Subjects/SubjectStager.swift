@@ -1,7 +1,7 @@
 public import ByteIO
 
 /// A staged subject table, from its record.
-public struct SubjectStage: Codable, Sendable {
+public struct SubjectStage: Sendable {
   /// Its id, 32 hexadecimal digits.
   public var stage: String
   /// When it was finished, UTC.
@@ -15,33 +15,24 @@ public struct SubjectStage: Codable, Sendable {
   /// Its file.
   public var file: FileEntry
 
-  enum CodingKeys: String, CodingKey {
-    case stage, created, tool, replace, rows
-    case file = "table"
-  }
-
   /// What makes this unusable, or nil.
   func defect() -> String? {
-    guard Names.isHexadecimal(stage, count: 32), file.path == Layout.subjects(stage) else {
-      return "'path' is not that of its table"
-    }
-    return Names.isHexadecimal(file.sha256, count: 64)
-      ? nil : "a 'sha256' is not 64 hexadecimal digits"
+    file.lies(at: Layout.subjects(stage)) ? nil : "'path' is not that of its table"
   }
 }
 
 /// Turns a table of a user's into a staged subject table.
 public final class SubjectStager {
   /// The names that the column of the subject may have, if none is given.
-  public static let keys = [SubjectColumn.subject, "participant_id"]
+  public static let keys: [ExactString] = [SubjectColumn.subject, "participant_id"]
 
   private let dataset: Dataset
-  private let key: String?
+  private let key: ExactString?
   private let replace: Bool
   private let tool: String
   private let stage = randomIdentifier()
   private let spool: SubjectSpool
-  private var names: [String] = []
+  private var names: [ExactString] = []
   private var kinds: [SubjectColumn.Kind?] = []
 
   /// Prepares a table.
@@ -52,13 +43,12 @@ public final class SubjectStager {
   ///   - replace: whether it starts over.
   ///   - tool: program and version, for the record.
   /// - Throws: `IOFailure` if there is no room for its rows.
-  public init(_ dataset: Dataset, key: String?, replace: Bool, tool: String) throws {
+  public init(_ dataset: Dataset, key: ExactString?, replace: Bool, tool: String) throws {
     self.dataset = dataset
     self.key = key
     self.replace = replace
     self.tool = tool
-    spool = try SubjectSpool(
-      dataset.file(Layout.temporary(Layout.subjects, stage)))
+    spool = try SubjectSpool(in: dataset.file(Layout.subjects))
   }
 
   /// Takes lines of a TSV or CSV.
@@ -75,16 +65,16 @@ public final class SubjectStager {
     let places = reader.names.indices.filter { $0 != key && !reader.names[$0].isEmpty }
     while let line = try reader.next() {
       let texts = try line.fields.map { field in
-        guard let text = String(validating: field, as: UTF8.self) else {
+        guard let text = ExactString(validating: field) else {
           throw FormatError(reader.path, "line \(line.number) is not in UTF-8")
         }
         return text
       }
-      let cells = places.enumerated().map { column, place in
+      let cells = places.enumerated().compactMap { column, place in
         let text = texts[place]
         if text.isEmpty || text == "n/a" { return SubjectSpool.Cell?.none }
         note(SubjectColumn.kind(of: text), column)
-        return .text(text)
+        return .init(column: column, text: text, isJSON: false)
       }
       try append(texts[key], cells, reader.path, line.number)
     }
@@ -92,60 +82,71 @@ public final class SubjectStager {
 
   /// Takes lines that are JSON objects.
   ///
+  /// - Parameters:
+  ///   - lines: the lines.
+  ///   - path: a name for messages.
+  ///   - repeated: gets each key that a line has twice, of which the last counts, and the line.
   /// - Throws: `FormatError` that names the line.
-  public func takeObjects(_ lines: inout LineList, _ path: String) throws {
+  public func takeObjects(
+    _ lines: inout LineList, _ path: String, repeated: (ExactString, Int) -> Void
+  ) throws {
     var number = 0
-    var places: [String: Int] = [:]
+    var places: [ExactString: Int] = [:]
     while let line = try lines.next() {
       number += 1
       if line.allSatisfy({ $0 == 0x20 || $0 == 0x0D || $0 == 0x09 }) { continue }
-      let object: ObjectLine
-      do throws(FormatError) {
-        object = try ObjectLine(line, in: path)
-      } catch {
+      do {
+        try take(
+          JSONDocument(line, in: path).root.objectValue { repeated($0, number) }, &places)
+      } catch let error as FormatError {
         throw FormatError(path, "line \(number): \(error.reason)")
+      } catch let refusal as Refusal {
+        throw FormatError(path, "line \(number) \(refusal.reason)")
       }
-      let keys = (key.map { [$0] } ?? Self.keys).filter { object.values[$0] != nil }
-      guard let key = keys.first, case .string(let subject)? = object.values[key] else {
-        throw FormatError(path, "line \(number) has no subject as text")
-      }
-      var cells = [SubjectSpool.Cell?](repeating: nil, count: names.count)
-      for member in object.members where member.key != key {
-        let name = member.key
-        if places[name] == nil {
-          guard name != SubjectColumn.subject, !name.isEmpty else {
-            throw FormatError(path, "line \(number) has a key that no column can have")
-          }
-          places[name] = names.count
-          names.append(name)
-          kinds.append(nil)
-          cells.append(nil)
-        }
-        guard let column = places[name], let value = object.values[name] else { continue }
-        if let (cell, kind) = try Self.cell(value, member.value) {
-          note(kind, column)
-          cells[column] = cell
-        }
-      }
-      try append(subject, cells, path, number)
     }
   }
 
-  /// The cell for a value, which stands in its line as `text`, and its kind; nil for no value.
-  private static func cell(
-    _ value: JSONValue, _ text: ArraySlice<UInt8>
-  ) throws -> (SubjectSpool.Cell, SubjectColumn.Kind)? {
+  /// Why a line is refused.
+  private struct Refusal: Error { var reason: String }
+
+  private func take(
+    _ object: JSONObject, _ places: inout [ExactString: Int]
+  ) throws {
+    let keys = (key.map { [$0] } ?? Self.keys).filter { object[$0] != nil }
+    guard let key = keys.first, case .string(let subject)? = object[key] else {
+      throw Refusal(reason: "has no subject as text")
+    }
+    var cells: [SubjectSpool.Cell] = []
+    for (name, value) in object where name != key {
+      if places[name] == nil {
+        guard name != SubjectColumn.subject, !name.isEmpty else {
+          throw Refusal(reason: "has a key that no column can have")
+        }
+        guard names.count < SubjectTableHeader.maximumColumns - 1 else {
+          throw Refusal(reason: "has more keys than a table has columns, 4,096")
+        }
+        places[name] = names.count
+        names.append(name)
+        kinds.append(nil)
+      }
+      guard let column = places[name], let (text, kind) = Self.cell(value) else { continue }
+      note(kind, column)
+      cells.append(.init(column: column, text: text, isJSON: kind != .text))
+    }
+    if let defect = Self.defect(of: subject) { throw Refusal(reason: defect) }
+    try spool.append(subject, cells)
+  }
+
+  /// The text that is kept for a value, and its kind; nil for no value.
+  private static func cell(_ value: JSONValue) -> (ExactString, SubjectColumn.Kind)? {
     switch value {
     case .null: return nil
-    case .string(let text):
-      return text.isEmpty || text == "n/a" ? nil : (.text(text), .text)
-    case .boolean, .integer, .unsigned, .number:
-      // As it was written, since a double may not hold it.
-      let text = String(decoding: text, as: UTF8.self)
-      let kind = SubjectColumn.kind(of: text)
-      return (kind == .text ? .text(text) : .json(text), kind)
+    case .string(let text): return text.isEmpty || text == "n/a" ? nil : (text, .text)
+    case .boolean(let flag): return (flag ? "true" : "false", .boolean)
+    // As it was written, since a double may not hold it.
+    case .number(let number): return (number.text, SubjectColumn.kind(of: number.text))
     case .array, .object:
-      return (.json(String(decoding: try JSON.encode(value), as: UTF8.self)), .json)
+      return (ExactString(String(decoding: JSON.encode(value), as: UTF8.self)), .json)
     }
   }
 
@@ -161,12 +162,11 @@ public final class SubjectStager {
     let path = Layout.subjects(stage)
     do {
       let writer = try SubjectTableWriter(creating: dataset.file(path), columns: columns)
+      let none = [ExactString?](repeating: nil, count: columns.count)
       try spool.forEach { subject, cells in
-        var row: [String?] = [subject]
-        for (column, cell) in zip(columns.dropFirst(), cells) {
-          row.append(try cell?.text(in: column.type))
-        }
-        row += [String?](repeating: nil, count: columns.count - row.count)
+        var row = none
+        row[0] = subject
+        for cell in cells { row[cell.column + 1] = cell.text(in: columns[cell.column + 1].type) }
         try writer.append(row)
       }
       let seal = try writer.finish()
@@ -184,7 +184,7 @@ public final class SubjectStager {
 
   // MARK: Rows
 
-  private func column(of names: [String], _ path: String) throws -> Int {
+  private func column(of names: [ExactString], _ path: String) throws -> Int {
     for name in key.map({ [$0] }) ?? Self.keys {
       if let column = names.firstIndex(of: name) { return column }
     }
@@ -193,12 +193,17 @@ public final class SubjectStager {
   }
 
   private func append(
-    _ subject: String, _ cells: [SubjectSpool.Cell?], _ path: String, _ number: Int
+    _ subject: ExactString, _ cells: [SubjectSpool.Cell], _ path: String, _ number: Int
   ) throws {
-    if let defect = subject == "n/a" ? "it is n/a" : Names.defect(ofID: subject) {
-      throw FormatError(path, "line \(number) has a subject that cannot be one: \(defect)")
+    if let defect = Self.defect(of: subject) {
+      throw FormatError(path, "line \(number) \(defect)")
     }
     try spool.append(subject, cells)
+  }
+
+  private static func defect(of subject: ExactString) -> String? {
+    let defect = subject == "n/a" ? "it is n/a" : Names.defect(ofID: subject)
+    return defect.map { "has a subject that cannot be one: \($0)" }
   }
 
   private func note(_ kind: SubjectColumn.Kind, _ column: Int) {

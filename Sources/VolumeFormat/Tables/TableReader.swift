@@ -7,6 +7,8 @@ public import ByteIO
 public struct TableReader {
   /// The most bytes of a line.
   public static let maximumLine = 1 << 20
+  /// The most columns.
+  public static let maximumColumns = 4096
 
   /// A line that is not empty.
   public struct Line {
@@ -17,7 +19,7 @@ public struct TableReader {
   }
 
   /// What the columns are called, in their order; those without a name are empty.
-  public private(set) var names: [String] = []
+  public private(set) var names: [ExactString] = []
   /// Its path, or a name such as `standard input`.
   public var path: String { file.path }
 
@@ -45,13 +47,14 @@ public struct TableReader {
     if buffer.starts(with: [0xEF, 0xBB, 0xBF]) { position = 3 }
     try findSeparator()
     guard let first = try record() else { throw FormatError(path, "it is empty") }
+    var seen: Set<ExactString> = []
     for (column, field) in first.fields.enumerated() {
-      guard let name = String(validating: field, as: UTF8.self),
-        !name.unicodeScalars.contains(where: { $0.properties.generalCategory == .control })
+      guard let name = ExactString(validating: field),
+        !name.string.unicodeScalars.contains(where: UnsafeScalars.mustShow)
       else {
         throw FormatError(path, "the name of its column \(column + 1) is not text in UTF-8")
       }
-      if !name.isEmpty, names.contains(name) {
+      if !name.isEmpty, !seen.insert(name).inserted {
         throw FormatError(path, "its first line has the column '\(name)' twice")
       }
       names.append(name)
@@ -120,6 +123,10 @@ public struct TableReader {
       case (.start, UInt8(ascii: "\"")): state = .quoted
       case (_, separator):
         fields.append(field)
+        guard fields.count < Self.maximumColumns else {
+          hasEnded = true
+          throw FormatError(path, "line \(begin) has over 4,096 fields")
+        }
         field = []
         state = .start
       case (_, 0x0A):

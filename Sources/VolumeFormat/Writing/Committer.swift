@@ -26,13 +26,13 @@ public struct Committer {
   /// - Parameters:
   ///   - names: stages; none for all.
   ///   - metadata: the snapshot's.
-  ///   - expected: the number that the current snapshot must have, 0 for none; nil if any may.
+  ///   - expected: what the current snapshot must be; nil if any may.
   ///   - strict: whether every volume must have a subject with a row, and every subject volumes.
   /// - Returns: the new snapshot and what is new in it.
   /// - Throws: `CommitRefusal`; `FormatError` for damage and for an id that occurs twice, with both
   ///   sources named; `IOFailure`.
   public func commit(
-    _ names: [String], metadata: [String: JSONValue], expecting expected: UInt64? = nil,
+    _ names: [String], metadata: JSONObject, expecting expected: ExpectedSnapshot? = nil,
     strict: Bool = false
   ) throws -> Result {
     var verified: Set<String> = []
@@ -148,7 +148,8 @@ public struct Committer {
       }
       let catalog = try dataset.catalog(stage)
       // Files never change: who lost a race need not read them whole again.
-      if verified.insert(stage.stage).inserted,
+      let isNew = verified.insert(stage.stage).inserted
+      if isNew,
         try FileSeal(of: catalog.path).sha256 != stage.catalog.sha256
       {
         throw FormatError(catalog.path, "it does not match the SHA-256 that its stage recorded")
@@ -156,6 +157,7 @@ public struct Committer {
       guard catalog.count == stage.volumes else {
         throw FormatError(catalog.path, "it holds \(catalog.count) volumes, not \(stage.volumes)")
       }
+      if isNew { try CatalogCheck(catalog, stage).run() }
       try catalog.forEachKey { key, _ in keys.append((key, number)) }
     }
     keys.sort { $0.key < $1.key }
@@ -195,7 +197,7 @@ public struct Committer {
   }
 
   private func duplicate(_ key: CatalogKey, _ first: Stage, _ second: Stage) throws -> FormatError {
-    func describe(_ stage: Stage) throws -> (id: String, text: String) {
+    func describe(_ stage: Stage) throws -> (id: ExactString, text: String) {
       let catalog = try dataset.catalog(stage)
       guard let record = try catalog.record(key) else { return ("?", "stage \(stage.stage)") }
       let header = try record.header(in: catalog.path)

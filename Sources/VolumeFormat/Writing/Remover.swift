@@ -1,11 +1,11 @@
-internal import ByteIO
+public import ByteIO
 
 /// Makes snapshots without some volumes; no byte of an earlier snapshot is touched.
 public struct Remover {
   /// An id that the current snapshot does not hold.
   public struct Missing: Error, Sendable {
     /// The first such id.
-    public var obsID: String
+    public var obsID: ExactString
     /// How many there are.
     public var count: Int
   }
@@ -13,9 +13,9 @@ public struct Remover {
   /// A volume that is to go.
   public struct Target: Sendable {
     /// Its collection.
-    public var collection: String
+    public var collection: ExactString
     /// Its id.
-    public var obsID: String
+    public var obsID: ExactString
   }
 
   private let dataset: Dataset
@@ -30,7 +30,7 @@ public struct Remover {
   /// The volumes of the current snapshot that have one of these ids.
   ///
   /// - Throws: `Missing` for ids that none has, unless they are to be passed over.
-  public func find(_ ids: [String], passingOver: Bool) throws -> [Target] {
+  public func find(_ ids: [ExactString], passingOver: Bool) throws -> [Target] {
     guard let head = try dataset.manifest() else { throw noSnapshot() }
     let held = try lookUp(ids, head, passingOver: passingOver)
     return zip(ids, held).compactMap { id, stage in
@@ -44,11 +44,12 @@ public struct Remover {
   ///   - ids: each once.
   ///   - passingOver: whether ids that do not exist are no error.
   ///   - metadata: the snapshot's.
-  ///   - expected: the number that the current snapshot must have; nil if any may.
+  ///   - expected: what the current snapshot must be; nil if any may.
   /// - Returns: the new snapshot, or the current one if there was nothing to remove.
   /// - Throws: `Missing`; `CommitRefusal`; `FormatError`; `IOFailure`. Nothing is changed then.
   public func remove(
-    _ ids: [String], passingOver: Bool, metadata: [String: JSONValue], expecting expected: UInt64?
+    _ ids: [ExactString], passingOver: Bool, metadata: JSONObject,
+    expecting expected: ExpectedSnapshot?
   ) throws -> Manifest {
     struct Nothing: Error { var head: Manifest }
     let reviser = CatalogReviser(dataset)
@@ -87,7 +88,7 @@ public struct Remover {
   }
 
   /// For each id the number of the stage that holds it.
-  private func lookUp(_ ids: [String], _ head: Manifest, passingOver: Bool) throws -> [Int?] {
+  private func lookUp(_ ids: [ExactString], _ head: Manifest, passingOver: Bool) throws -> [Int?] {
     let catalogs = CatalogSet(dataset, head.stages)
     let held = try ids.map { try catalogs.index(holding: CatalogKey($0)) }
     let missing = zip(ids, held).filter { $0.1 == nil }

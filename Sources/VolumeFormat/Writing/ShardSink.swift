@@ -5,7 +5,7 @@ enum StageItem: Sendable {
   case begin(CatalogRecord, chunks: Int)
   case extra(afterVoxels: Bool, bytes: [UInt8])
   case chunks(Slab, Range<Int>, StageCodec)
-  case finish(crc32: UInt32, quirks: [String])
+  case finish(crc32: UInt32, quirks: [ExactString])
   case drop
 }
 
@@ -22,7 +22,7 @@ enum StageOutput: Sendable {
   case held(afterVoxels: Bool, bytes: [UInt8])
   case blob(afterVoxels: Bool, count: Int, bytes: [UInt8])
   case chunks(bytes: [UInt8], lengths: [Int])
-  case finish(crc32: UInt32, quirks: [String])
+  case finish(crc32: UInt32, quirks: [ExactString])
   case drop
 }
 
@@ -51,6 +51,8 @@ struct StageWorker {
             UnsafeRawBufferPointer(chunk), valueSize: how.valueSize, shuffle: how.shuffle,
             level: how.level, appendingTo: &encoded))
       }
+      scratch.trim()
+      codec.trim()
       return .chunks(bytes: encoded, lengths: lengths)
     case .finish(let crc32, let quirks): return .finish(crc32: crc32, quirks: quirks)
     case .drop: return .drop
@@ -103,10 +105,10 @@ final class ShardSink: @unchecked Sendable {
       if !quirks.isEmpty {
         var header = try record.header(in: catalog.path)
         header.quirks = (header.quirks ?? []) + quirks
-        record.headerJSON = try JSON.encode(header)
+        record.headerJSON = JSON.encode(header.json)
         guard record.headerJSON.count <= CatalogRecord.maximumHeader else {
           throw FormatError(
-            record.obsID,
+            record.obsID.string,
             "with its quirks, its header is over "
               + "\(CatalogRecord.maximumHeader) bytes long")
         }

@@ -11,6 +11,20 @@ public enum CommitRefusal: Error, Sendable {
   case moved(expected: UInt64, current: UInt64)
 }
 
+/// The snapshot that must be current for a change to be made.
+public struct ExpectedSnapshot: Sendable {
+  /// Its number; 0 if there must be none.
+  public var number: UInt64
+  /// The SHA-256 of its manifest; nil if any will do.
+  public var sha256: String?
+
+  /// Names it.
+  public init(_ number: UInt64, sha256: String? = nil) {
+    self.number = number
+    self.sha256 = sha256
+  }
+}
+
 /// A snapshot that was made, and a failure after which nobody knows whether it will last.
 ///
 /// What it names must stay.
@@ -44,21 +58,25 @@ struct SnapshotLog {
   /// Tries again until the snapshot that `propose` makes of the current one is the next.
   ///
   /// - Parameters:
-  ///   - expected: the number that the current snapshot must have, 0 for none; nil if any may.
+  ///   - expected: what the current snapshot must be; nil if any may.
   ///   - metadata: the user's.
   ///   - propose: called for each current snapshot, nil if there is none yet.
   /// - Returns: the new snapshot.
   /// - Throws: `CommitRefusal`; what `propose` throws; `IOFailure`.
   func advance(
-    expecting expected: UInt64?, metadata: [String: JSONValue],
+    expecting expected: ExpectedSnapshot?, metadata: JSONObject,
     _ propose: (Manifest?) throws -> Proposal
   ) throws -> Manifest {
     for attempt in 0..<Self.attempts {
       // Who has lost often waits less, so that it, too, comes to its turn.
       if attempt > 0 { usleep(UInt32.random(in: 500...max(2_000, 20_000 / UInt32(attempt)))) }
       let head = try current()
-      if let expected, expected != head?.manifest.snapshot ?? 0 {
-        throw CommitRefusal.moved(expected: expected, current: head?.manifest.snapshot ?? 0)
+      if let expected,
+        expected.number != head?.manifest.snapshot ?? 0
+          || expected.sha256 ?? head?.sha256 != head?.sha256
+      {
+        throw CommitRefusal.moved(
+          expected: expected.number, current: head?.manifest.snapshot ?? 0)
       }
       try forgetCommitted(head?.manifest)
       let proposal = try propose(head?.manifest)
@@ -115,7 +133,7 @@ struct SnapshotLog {
   }
 
   private func manifest(
-    of proposal: Proposal, on head: Head?, _ metadata: [String: JSONValue]
+    of proposal: Proposal, on head: Head?, _ metadata: JSONObject
   ) throws -> Manifest {
     guard head?.manifest.snapshot != Layout.maximumSnapshot else {
       throw FormatError(dataset.path, "it has as many snapshots as can be numbered")
@@ -132,7 +150,7 @@ struct SnapshotLog {
 
   /// Creates the manifest unless its number is taken; false if it is.
   private func publish(_ manifest: Manifest) throws -> Bool {
-    let bytes = try SealedDocument.encode(manifest)
+    let bytes = SealedDocument.encode(manifest.json)
     guard bytes.count <= Manifest.maximumSize else {
       throw FormatError(dataset.path, "its manifest would be over 64 MiB: it has too many stages")
     }

@@ -1,4 +1,4 @@
-internal import ByteIO
+public import ByteIO
 
 /// Turns one frame stream into one stage of a dataset: packs, a catalog, and last its record.
 ///
@@ -6,7 +6,7 @@ internal import ByteIO
 /// wrote; what is killed leaves files that nothing names.
 public final class StageWriter {
   private let dataset: Dataset
-  private let collection: String
+  private let collection: ExactString
   private let options: StageOptions
   private let stage = randomIdentifier()
   private let existing: ExistingVolumes
@@ -21,9 +21,9 @@ public final class StageWriter {
   /// Prepares a stage of `collection`.
   ///
   /// - Throws: `FormatError` for a name that no collection may have, or a damaged dataset.
-  public init(_ dataset: Dataset, collection: String, options: StageOptions) throws {
+  public init(_ dataset: Dataset, collection: ExactString, options: StageOptions) throws {
     if let defect = Names.defect(ofCollection: collection) {
-      throw FormatError(collection, "no name for a collection: \(defect)")
+      throw FormatError(collection.string, "no name for a collection: \(defect)")
     }
     self.dataset = dataset
     self.collection = collection
@@ -32,7 +32,8 @@ public final class StageWriter {
     let stages = manifest?.stages ?? []
     if let (_, other) = Names.firstSpeltTwoWays([collection] + stages.map(\.collection)) {
       throw FormatError(
-        collection, "the dataset has this collection in another spelling of Unicode: '\(other)'")
+        collection.string,
+        "the dataset has this collection in another spelling of Unicode: '\(other)'")
     }
     existing = ExistingVolumes(
       dataset, committed: stages,
@@ -78,7 +79,7 @@ public final class StageWriter {
   private func pass(
     _ reader: FrameReader, to sink: ShardSink, _ progress: (UInt64) -> Void
   ) throws {
-    let pipeline = OrderedPipeline<StageWorker, StageItem, StageOutput>(
+    let pipeline = try OrderedPipeline<StageWorker, StageItem, StageOutput>(
       jobs: options.jobs, capacity: 16 + 4 * options.jobs,
       makeWorker: { StageWorker() },
       transform: { worker, item in try worker.run(item) },
@@ -111,19 +112,19 @@ public final class StageWriter {
         twin = try findTwin(recordKey, header, reader)
         if twin?.isOnlyCompared == true { continue }
         codec.valueSize = header.dtype.size
-        try pipeline.submit(.begin(record, chunks: grid.chunkCount))
-        assembler = SlabAssembler(grid) { [dataset, stage, pool, options] grid, number in
-          try Slab(grid, number, pool: pool, maximumBytes: options.slabLimit) {
-            dataset.file(Layout.temporary(Layout.stages, "\(stage)-\(randomIdentifier())"))
-          }
+        try pipeline.submit(
+          .begin(record, chunks: grid.chunkCount), cost: 2 * record.headerJSON.count)
+        assembler = SlabAssembler(grid) { [dataset, pool, options] grid, number in
+          try Slab(
+            grid, number, pool: pool, maximumBytes: options.slabLimit,
+            scratchFolder: dataset.file(Layout.stages))
         }
       case .extra(let afterVoxels):
-        // Extras are not counted in the pool of slabs: large ones go one at a time.
-        if reader.bodyRemaining > 1 << 20 { try pipeline.drain() }
         let body = try reader.readWholeBody()
         twin?.comparison.extra(body, afterVoxels: afterVoxels)
         if twin?.isOnlyCompared == true { continue }
-        try pipeline.submit(.extra(afterVoxels: afterVoxels, bytes: body))
+        try pipeline.submit(
+          .extra(afterVoxels: afterVoxels, bytes: body), cost: 2 * body.count)
       case .data:
         // The reader passes over what is not taken, and checks it.
         if twin?.isOnlyCompared == true { continue }
@@ -158,7 +159,9 @@ public final class StageWriter {
     let step = max(1, Self.jobBytes / slab.grid.chunkBytes)
     for start in stride(from: 0, to: slab.chunkCount, by: step) {
       let range = start..<min(slab.chunkCount, start + step)
-      try pipeline.submit(.chunks(slab, range, codec))
+      let bytes = slab.grid.chunkBytes
+      try pipeline.submit(
+        .chunks(slab, range, codec), cost: range.count * bytes / 2 + 3 * bytes)
     }
   }
 
@@ -170,7 +173,7 @@ public final class StageWriter {
       FormatError(reader.source, at: reader.frameOffset, "volume '\(header.label)': \(reason)")
     }
     var header = header
-    let id: String
+    let id: ExactString
     if let template = options.obsID {
       do {
         id = try template.name(of: header, collection: collection)
@@ -203,7 +206,7 @@ public final class StageWriter {
     }
     header.obsID = id
     header.collection = nil
-    let json = try JSON.encode(header)
+    let json = JSON.encode(header.json)
     guard json.count <= CatalogRecord.maximumHeader else {
       throw refusal("its header is over \(CatalogRecord.maximumHeader) bytes long")
     }
@@ -229,7 +232,7 @@ public final class StageWriter {
     guard options.existing != .refuse, let match = try existing.match(key) else { return nil }
     guard match.stage.collection == collection else {
       throw FormatError(
-        reader.source, at: reader.frameOffset, volume: match.record.obsID,
+        reader.source, at: reader.frameOffset, volume: match.record.obsID.string,
         "it is in collection '\(match.stage.collection)' of the dataset, not in '\(collection)'")
     }
     return Twin(
@@ -245,7 +248,7 @@ public final class StageWriter {
     }
     guard !twin.isOnlyCompared else {
       throw FormatError(
-        reader.source, at: reader.frameOffset, volume: twin.match.record.obsID,
+        reader.source, at: reader.frameOffset, volume: twin.match.record.obsID.string,
         twin.match.isCommitted
           ? "the dataset has another volume under this id; --replace puts this one in its place"
           : "stage \(twin.match.stage.stage) has another volume under this id; commit it first")
@@ -288,7 +291,8 @@ public final class StageWriter {
 extension CatalogRecord {
   /// A record before anything of the volume was written.
   fileprivate init(
-    obsID: String, headerJSON: [UInt8], rawBytes: UInt64, pack: Int, isShuffled: Bool, chunk: [Int]
+    obsID: ExactString, headerJSON: [UInt8], rawBytes: UInt64, pack: Int, isShuffled: Bool,
+    chunk: [Int]
   ) {
     self.obsID = obsID
     self.headerJSON = headerJSON

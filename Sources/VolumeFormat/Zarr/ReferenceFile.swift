@@ -1,3 +1,5 @@
+public import ByteIO
+
 /// Writes a kerchunk reference file, version 1: every Zarr node inline, and for each volume where
 /// its shard lies in a pack.
 ///
@@ -28,7 +30,7 @@ public struct ReferenceFile {
   ///   - ids: those of its volumes that are wanted; all if there are none.
   /// - Returns: the first of the ids that the collection does not hold, nothing being written then.
   /// - Throws: `FormatError` for damage; `IOFailure`; what `output` throws.
-  public func write(collection: String?, ids: [String]) throws -> String? {
+  public func write(collection: ExactString?, ids: [ExactString]) throws -> ExactString? {
     var found: [(Stage, CatalogRecord)] = []
     for id in ids {
       guard let collection, let volume = try snapshot.volume(id, collection: collection) else {
@@ -36,17 +38,17 @@ public struct ReferenceFile {
       }
       found.append(volume)
     }
-    let about: [String: JSONValue] = [
-      "dataset_id": .string(snapshot.manifest.datasetID),
-      "snapshot": .unsigned(snapshot.manifest.snapshot),
+    let about: JSONObject = [
+      "dataset_id": .text(snapshot.manifest.datasetID),
+      "snapshot": .integer(snapshot.manifest.snapshot),
     ]
-    try put("{\"version\":1,\"templates\":{\"u\":\(try text(location))},\"refs\":{")
-    try put("\(try text("zarr.json")):\(try inline(ZarrNode.group(about)))")
+    try put("{\"version\":1,\"templates\":{\"u\":\(text(location))},\"refs\":{")
+    try put("\(text("zarr.json")):\(inline(ZarrNode.group(about)))")
     for name in snapshot.manifest.collections.keys.sorted() where name == collection ?? name {
       var attributes = about
       attributes["collection"] = .string(name)
-      let group = try inline(ZarrNode.group(attributes))
-      try put(",\n\(try text("\(ZarrNode.name(name))/zarr.json")):\(group)")
+      let group = inline(ZarrNode.group(attributes))
+      try put(",\n\(text("\(ZarrNode.name(name))/zarr.json")):\(group)")
     }
     if ids.isEmpty {
       try snapshot.forEachVolume(collection: collection) { stage, record in
@@ -64,27 +66,28 @@ public struct ReferenceFile {
     let source = snapshot.dataset.file(stage.catalog.path)
     guard stage.packs.indices.contains(record.pack) else {
       throw FormatError(
-        source, volume: record.obsID, "it lies in pack \(record.pack), which its stage lacks")
+        source, volume: record.obsID.string, "it lies in pack \(record.pack), which its stage lacks"
+      )
     }
     var header = try record.header(in: source)
     header.obsID = record.obsID
     let node = "\(ZarrNode.name(stage.collection))/\(ZarrNode.name(record.obsID))"
-    let pack = try text("{{u}}/\(stage.packs[record.pack].path)")
-    let array = try inline(ZarrNode.array(header, record))
-    try put(",\n\(try text("\(node)/zarr.json")):\(array)")
+    let pack = text("{{u}}/\(stage.packs[record.pack].path)")
+    let array = inline(ZarrNode.array(header, record))
+    try put(",\n\(text("\(node)/zarr.json")):\(array)")
     try put(
-      ",\n\(try text("\(node)/\(ZarrNode.chunkKey(header))")):"
+      ",\n\(text("\(node)/\(ZarrNode.chunkKey(header))")):"
         + "[\(pack),\(record.shardOffset),\(record.shardLength)]")
   }
 
   private func put(_ text: String) throws { try output(Array(text.utf8)) }
 
-  private func text(_ value: String) throws -> String {
-    String(decoding: try JSON.encode(value), as: UTF8.self)
+  private func text(_ value: String) -> String {
+    String(decoding: JSON.encode(.text(value)), as: UTF8.self)
   }
 
   /// A document as a string in another.
-  private func inline(_ document: [UInt8]) throws -> String {
-    try text(String(decoding: document, as: UTF8.self))
+  private func inline(_ document: [UInt8]) -> String {
+    text(String(decoding: document, as: UTF8.self))
   }
 }

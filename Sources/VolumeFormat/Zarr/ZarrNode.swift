@@ -1,3 +1,5 @@
+public import ByteIO
+
 /// What a Zarr v3 reader needs to know of a collection and its volumes; see vol-dataset(5), Shard.
 public enum ZarrNode {
   private static let axes = ["x", "y", "z", "t", "u", "v", "w"]
@@ -6,17 +8,17 @@ public enum ZarrNode {
   ///
   /// Names that Zarr keeps for itself get a percent sign and the hexadecimal code of their first
   /// byte instead of it, and a percent sign is written `%25`.
-  public static func name(_ id: String) -> String {
-    var text = ""
-    for (index, scalar) in id.unicodeScalars.enumerated() {
-      let isReserved = index == 0 && (id.hasPrefix("__") || id == "zarr.json")
-      if scalar == "%" || isReserved {
-        text += "%" + hexadecimalByte(UInt8(scalar.value))
+  public static func name(_ id: ExactString) -> String {
+    let isReserved = id.hasPrefix("__") || id == "zarr.json"
+    var text: [UInt8] = []
+    for (index, byte) in id.utf8.enumerated() {
+      if byte == UInt8(ascii: "%") || (index == 0 && isReserved) {
+        text += "%\(hexadecimalByte(byte))".utf8
       } else {
-        text.unicodeScalars.append(scalar)
+        text.append(byte)
       }
     }
-    return text
+    return String(decoding: text, as: UTF8.self)
   }
 
   private static func hexadecimalByte(_ byte: UInt8) -> String {
@@ -25,32 +27,29 @@ public enum ZarrNode {
   }
 
   /// The metadata of a group.
-  public static func group(_ attributes: [String: JSONValue]) throws -> [UInt8] {
-    try JSON.encode(
-      JSONValue.object([
-        "zarr_format": .integer(3), "node_type": .string("group"),
-        "attributes": .object(attributes),
-      ]))
+  public static func group(_ attributes: JSONObject) -> [UInt8] {
+    JSON.encode([
+      "zarr_format": .integer(3), "node_type": .string("group"), "attributes": .object(attributes),
+    ])
   }
 
   /// The metadata of a volume: one shard, its axes the other way round, the channel last.
   ///
   /// Its attributes are the volume's header, but for what Zarr says itself, and for what only
   /// serves to make the source again.
-  public static func array(_ header: VolumeHeader, _ record: CatalogRecord) throws -> [UInt8] {
-    let channels: [JSONValue] = header.channels > 1 ? [.integer(Int64(header.channels))] : []
+  public static func array(_ header: VolumeHeader, _ record: CatalogRecord) -> [UInt8] {
+    let channels: [JSONValue] = header.channels > 1 ? [.integer(header.channels)] : []
     func shape(_ extents: [Int]) -> JSONValue {
-      .array(extents.reversed().map { .integer(Int64($0)) } + channels)
+      .array(extents.reversed().map { .integer($0) } + channels)
     }
     let padded = zip(header.shape, record.chunk).map { ($0 + $1 - 1) / $1 * $1 }
     let names = axes.prefix(header.shape.count).reversed() + (channels.isEmpty ? [] : ["channel"])
     let zero: JSONValue =
       switch header.dtype {
-      case .complex64, .complex128: .array([.number(0), .number(0)])
-      case .float32, .float64: .number(0)
+      case .complex64, .complex128: .array([.integer(0), .integer(0)])
       default: .integer(0)
       }
-    func codec(_ name: String, _ configuration: [String: JSONValue] = [:]) -> JSONValue {
+    func codec(_ name: ExactString, _ configuration: JSONObject = [:]) -> JSONValue {
       .object(["name": .string(name), "configuration": .object(configuration)])
     }
     let little = codec("bytes", ["endian": .string("little")])
@@ -59,7 +58,7 @@ public enum ZarrNode {
       [
         "cname": .string("zstd"), "clevel": .integer(1), "blocksize": .integer(0),
         "shuffle": .string(record.isShuffled ? "shuffle" : "noshuffle"),
-        "typesize": .integer(Int64(header.dtype.size)),
+        "typesize": .integer(header.dtype.size),
       ])
     let sharding = codec(
       "sharding_indexed",
@@ -69,22 +68,21 @@ public enum ZarrNode {
         "index_location": .string("end"),
       ])
     let key = codec("default", ["separator": .string("/")])
-    return try JSON.encode(
+    return JSON.encode(
       JSONValue.object([
         "zarr_format": .integer(3), "node_type": .string("array"), "shape": shape(header.shape),
-        "data_type": .string(header.dtype.rawValue), "fill_value": zero,
+        "data_type": .text(header.dtype.rawValue), "fill_value": zero,
         "chunk_grid": codec("regular", ["chunk_shape": shape(padded)]), "chunk_key_encoding": key,
-        "codecs": .array([sharding]), "dimension_names": .array(names.map { .string($0) }),
-        "attributes": .object(try attributes(header)),
+        "codecs": .array([sharding]), "dimension_names": .array(names.map { .text($0) }),
+        "attributes": .object(attributes(header)),
       ]))
   }
 
-  private static func attributes(_ header: VolumeHeader) throws -> [String: JSONValue] {
-    var header = header
-    header.source = nil
-    var result = try JSON.decode(
-      [String: JSONValue].self, from: try JSON.encode(header), in: header.label)
-    for key in ["shape", "dtype", "channels", "collection"] { result[key] = nil }
+  private static func attributes(_ header: VolumeHeader) -> JSONObject {
+    var result = header.json
+    for key: ExactString in ["source", "shape", "dtype", "channels", "collection"] {
+      result[key] = nil
+    }
     return result
   }
 
