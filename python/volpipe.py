@@ -52,8 +52,8 @@ import numpy as np
 
 OPEN, DATA, EXTRA, CLOSE, DROP, END = range(1, 7)
 MAX_HEADER, MAX_BODY, MAX_EXTRAS, MAX_BYTES = 4 << 20, 16 << 20, 65_535, 1 << 53
-DTYPES = ("int8 int16 int32 int64 uint8 uint16 uint32 uint64 "
-          "float32 float64 complex64 complex128").split()
+NAMES = "int8 int16 int32 int64 uint8 uint16 uint32 uint64 float32 float64 complex64 complex128"
+TYPES = {name: np.dtype(name).newbyteorder("<") for name in NAMES.split()}
 SPECIAL = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 
@@ -89,21 +89,26 @@ def sound(what):
 # Headers
 
 
+def members(pairs):
+    check(len(found := dict(pairs)) == len(pairs), "a key of the JSON is there twice")
+    return found
+
+
+def refuse(name):
+    raise Damaged(f"{name} is no JSON")
+
+
+decoder = json.JSONDecoder(object_pairs_hook=members, parse_constant=refuse)
+
+
 def parse(text):
     """A JSON object of UTF-8 as vol-dataset(5) bounds it, without a key that is there twice."""
-    def members(pairs):
-        check(len(found := dict(pairs)) == len(pairs), "a key of the JSON is there twice")
-        return found
-
-    def refuse(name):
-        raise Damaged(f"{name} is no JSON")
-
     with sound("JSON"):
-        text = bytes(text).decode()
+        text = text.decode()
         if len(text) > 2_000_000:
             marks = re.sub(r'"(?:[^"\\]|\\.)*"', "", text)
             check(sum(map(marks.count, ",[{")) <= 2_000_000, "over 2,000,000 values")
-        value = json.loads(text, object_pairs_hook=members, parse_constant=refuse)
+        value = decoder.decode(text)
         check(isinstance(value, dict), "not an object")
         return value
 
@@ -142,8 +147,7 @@ def check_header(header, named=True, error=Damaged):
     check(isinstance(shape, list) and 1 <= len(shape) <= 7
           and all(type(extent) is int and extent >= 1 for extent in shape),
           f"'shape' is {shape!r}, not 1 to 7 whole numbers from 1", error)
-    check(header.get("dtype") in DTYPES, f"'dtype' is {header.get('dtype')!r}, not one of "
-          f"{', '.join(DTYPES)}", error)
+    check(header.get("dtype") in list(TYPES), f"'dtype' is {header.get('dtype')!r}", error)
     check(type(channels) is int and channels in (1, 3, 4), f"'channels' is {channels!r}", error)
     for key in ("units", "intent", "attributes", "source"):
         check(isinstance(header.get(key) or {}, dict), f"'{key}' is no object", error)
@@ -163,7 +167,7 @@ def check_name(name, what="obs_id"):
 
 
 def voxel_type(header) -> np.dtype:
-    return np.dtype(header["dtype"]).newbyteorder("<")
+    return TYPES[header["dtype"]]
 
 
 def voxel_bytes(header) -> int:
@@ -257,7 +261,7 @@ def crop(header, region):
     if header.get("voxel_spacing") is not None:
         result["voxel_spacing"] = np.multiply(
             header["voxel_spacing"], abs(np.diag(new_to_old)[:3])).tolist()
-    if "repetition_time" in header and len(voxels) > 3:
+    if header.get("repetition_time") is not None and len(voxels) > 3:
         result["repetition_time"] = header["repetition_time"] * abs(voxels[3].step)
     return result
 
@@ -275,13 +279,26 @@ def with_affine(header, affine, shape=None):
     """
     affine = transform("affine", affine)
     check(np.linalg.det(affine), "'affine' has no inverse", ValueError)
-    result = {key: value for key, value in derived(header).items() if key != "qform"}
-    return result | {
+    result = derived(header) | {
         "shape": plain(header["shape"] if shape is None else tuple(shape)),
         "affine": affine.tolist(), "affine_source": "sform", "qform_code": 0,
-        "voxel_spacing": np.linalg.norm(affine[:3, :3], axis=0).tolist(),
+        "voxel_spacing": lengths(affine).tolist(),
         "sform": (np.linalg.inv(to_millimetres(header)) @ affine).tolist(),
         "sform_code": header.get("sform_code") or header.get("qform_code") or 1}
+    result.pop("qform", None)
+    if "template" in (result.get("source") or {}):
+        # Spacing that was another than the affine's is so in the template, too: it cannot follow.
+        old, spacing = np.array(header.get("affine", np.zeros((4, 4)))), header.get("voxel_spacing")
+        follows = spacing is not None and np.linalg.det(old) and np.allclose(
+            lengths(np.diag([*spacing, 1]) @ np.linalg.inv(old) @ affine), lengths(affine), 1e-4)
+        if not follows:
+            del result["source"]["template"]
+    return result
+
+
+def lengths(matrix):
+    """How far apart voxels are along X, Y and Z."""
+    return np.linalg.norm(matrix[:3, :3], axis=0)
 
 
 def to_millimetres(header):
@@ -299,27 +316,36 @@ def transform(name, matrix):
 
 
 def check_geometry(header):
-    """Refuses keys that say different things of where the voxels are: some were left stale."""
+    """Refuses keys that say different things of where the voxels are: some were left stale.
+
+    An sform and a spacing that disagree in a file may do so in what is made of it.
+    """
     forms = {key: transform(key, header[key]) for key in ("affine", "qform", "sform")
              if header.get(key) is not None}
-    millimetres, affine = to_millimetres(header), forms.get("affine")
-    lengths = {key: np.linalg.norm(
-        (form if key == "affine" else millimetres @ form)[:3, :3], axis=0)
-        for key, form in forms.items()}
-    size = max((length.max() for length in lengths.values()), default=1)
-    source, spacing = header.get("affine_source"), header.get("voxel_spacing")
+    source, affine = header.get("affine_source"), forms.pop("affine", None)
+    forms = {key: to_millimetres(header) @ form for key, form in forms.items()}
+    key = "qform" if source == "qform" or source != "sform" and "sform" not in forms else "sform"
+    check(source != key or key in forms, f"'affine_source' is '{key}', and there is none",
+          ValueError)
 
-    def same(what, one, other):
-        check((abs(one - other) <= np.maximum(size / 1000, abs(other) / 100_000)).all(),
+    def same(one, other, tolerance, what):
+        check((abs(one - other) <= tolerance).all(),
               f"{what} disagree: see crop, flip and with_affine, or leave them out", ValueError)
 
-    if affine is not None and source in ("qform", "sform") and source in forms:
-        same(f"'affine' and '{source}'", affine, millimetres @ forms[source])
-    if spacing is not None and len(spacing) == 3:
-        # A file's sform and its spacing may disagree, and then do so by its own will.
-        for key in ("affine", "qform") if source != "sform" else ("qform",):
-            if key in forms:
-                same(f"'voxel_spacing' and '{key}'", lengths[key], np.array(spacing, float))
+    if affine is not None and key in forms:
+        same(affine, forms[key], np.maximum(lengths(forms[key]).max() / 1000,
+                                            abs(forms[key]) / 100_000), f"'affine' and '{key}'")
+    if header.get("voxel_spacing") is not None:
+        spacing, axes = np.array(header["voxel_spacing"], float), len(header["shape"])
+        check(spacing.shape == (3,) and (spacing >= 0).all(),
+              "'voxel_spacing' is not three lengths", ValueError)
+        if affine is not None and not (
+                source == "sform" and {"header", "template"} & (header.get("source") or {}).keys()):
+            forms["affine"] = affine
+        for key in forms.keys() - {"sform"}:
+            wanted = lengths(forms[key])
+            same(spacing[:axes], wanted[:axes], wanted[:axes] / 1000,
+                 f"'voxel_spacing' and '{key}'")
 
 
 # Streams
@@ -345,53 +371,58 @@ def read_frames(stream):
     Extra and data frames have the header {}. What is not whole raises Damaged, after the frames
     before the fault: nothing is done before this has come to its end.
     """
-    seen, kind, volume = {CLOSE: 0, DROP: 0}, None, False
+    def need(condition, message):
+        check(condition, f"frame at byte {at - 20}: {message}")
+
+    at, seen, kind, volume = 0, {CLOSE: 0, DROP: 0}, None, False
     while prelude := read_exactly(stream, 20, may_end=kind == END):
         magic, version, kind, zero, header_size, body_size, crc = struct.unpack(
             "<4sBBHIII", prelude)
-        check(magic == b"VFRM", "no frame begins here")
-        check(version == 1, f"version {version} of the frame format; known is 1")
-        check(OPEN <= kind <= END and zero == 0, f"unknown kind of frame {kind}")
+        at += 20
+        need(magic == b"VFRM", "no frame begins here")
+        need(version == 1, f"version {version} of the frame format; known is 1")
+        need(OPEN <= kind <= END and zero == 0, f"unknown kind of frame {kind}")
         bare = kind in (DATA, EXTRA)
-        check(header_size <= MAX_HEADER and body_size <= MAX_BODY
-              and (body_size > 0) == bare and (header_size == 0) == bare,
-              f"a frame of {header_size} header and {body_size} body bytes")
+        need(header_size <= MAX_HEADER and body_size <= MAX_BODY
+             and (body_size > 0) == bare and (header_size == 0) == bare,
+             f"a frame of {header_size} header and {body_size} body bytes")
         text, body = read_exactly(stream, header_size), read_exactly(stream, body_size)
-        check(zlib.crc32(body, zlib.crc32(text, zlib.crc32(prelude[:16]))) == crc,
-              "a frame does not match its CRC-32")
-        check(volume == (kind not in (OPEN, END)), f"a frame of kind {kind} is out of place")
+        need(zlib.crc32(body, zlib.crc32(text, zlib.crc32(prelude[:16]))) == crc,
+             "a frame does not match its CRC-32")
+        need(volume == (kind not in (OPEN, END)), f"a frame of kind {kind} is out of place")
         header = {} if bare else parse(text)
         if kind == OPEN:
-            check_header(header)
-            with sound("header"):
+            with sound(f"frame at byte {at - 20}"):
+                check_header(header)
                 header = with_numbers(header)
             whole, voxels = voxel_bytes(header), math.prod(header["shape"])
             left, voxel_crc, extras = whole, 0, 0
         elif kind == DATA:
             left, voxel_crc = left - len(body), zlib.crc32(body, voxel_crc)
-            check(left >= 0, "a volume has more voxels than its shape")
+            need(left >= 0, "a volume has more voxels than its shape")
         elif kind == EXTRA:
             extras += 1
-            check(extras <= MAX_EXTRAS and left in (0, whole), "an extra frame is out of place")
+            need(extras <= MAX_EXTRAS and left in (0, whole), "an extra frame is out of place")
         elif kind == CLOSE:
-            quirks = header.get("quirks", [])
-            check([left, header.get("voxels"), header.get("crc32")] == [0, voxels, voxel_crc],
-                  "voxels are missing, or are others than were written")
-            check(isinstance(quirks, list) and all(isinstance(text, str) for text in quirks),
-                  "'quirks' are no strings")
+            quirks = header.get("quirks") or []
+            need([left, header.get("voxels"), header.get("crc32")] == [0, voxels, voxel_crc],
+                 "voxels are missing, or are others than were written")
+            need(isinstance(quirks, list) and all(isinstance(text, str) for text in quirks),
+                 "'quirks' are no strings")
         elif kind == DROP:
-            check(isinstance(header.get("reason"), str), "a drop frame gives no reason")
+            need(isinstance(header.get("reason"), str), "a drop frame gives no reason")
         else:
-            skipped = header.get("skipped", 0)
-            check([header.get("volumes"), header.get("dropped")] == [*seen.values()],
-                  "the end frame counts other volumes than came")
-            check(type(skipped) is int and 0 <= skipped <= MAX_BYTES, "a bad count of skipped")
+            skipped = header.get("skipped") or 0
+            need([header.get("volumes"), header.get("dropped")] == [*seen.values()],
+                 "the end frame counts other volumes than came")
+            need(type(skipped) is int and 0 <= skipped <= MAX_BYTES, "a bad count of skipped")
             seen = {CLOSE: 0, DROP: 0}
         if kind in seen:
             seen[kind] += 1
         if not bare:
             volume = kind == OPEN
         yield kind, header, body
+        at += header_size + body_size
 
 
 def volumes(stream, on_drop=None):
@@ -651,7 +682,7 @@ class Server:
     def read_line(self):
         while (end := self.buffer.find(b"\n")) < 0:
             check(len(self.buffer) < 1 << 20, "a line without an end")
-            part = self.child.stdout.read(1 << 16)
+            part = self.child.stdout.read(4096)
             check(part, "", EOFError)
             self.buffer += part
         line = bytes(self.buffer[:end])
@@ -888,6 +919,9 @@ def check_manifest(manifest, number, dataset_id):
         for key in total:
             total[key] += natural(stage[key])
     check(totals == manifest["collections"], "its sums are not those of its stages")
+    subjects = manifest.get("subjects")
+    check(subjects is None or re.fullmatch(r"subjects/[0-9a-f]{32}\.subjects", subjects["path"]),
+          "the path of its subject table")
 
 
 class Volume(NamedTuple):

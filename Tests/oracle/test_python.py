@@ -92,7 +92,8 @@ def test_a_region_that_cannot_be_is_an_error_of_its_kind(
             reader.read("int16", region)
 
 
-@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "a\nint16 :", "a\x85b", "a\x00", "é" * 128])
+@pytest.mark.parametrize("name", [
+    "", ".", "..", "a/b", "a\nint16 :", "a\x85b", "a\x00", "é" * 128])
 def test_an_id_that_cannot_be_is_refused_before_it_is_sent(scanned, batch, name):  # noqa: F811
     for read in (volpipe.Dataset(scanned[0] / "ds").read, batch.read, batch.ask):
         with pytest.raises(ValueError, match="obs_id"):
@@ -496,7 +497,8 @@ def test_a_stream_that_is_framed_well_and_means_nonsense_is_refused(frames):
 
 
 @pytest.mark.parametrize("text", [
-    b'{"name":"n","name":"m","shape":[1],"dtype":"int8"}', b'{"shape":[1],"dtype":"int8","name":NaN}',
+    b'{"name":"n","name":"m","shape":[1],"dtype":"int8"}',
+    b'{"name":"n","shape":[1],"dtype":"int8","slope":NaN}',
     b'{"name":"\xff","shape":[1],"dtype":"int8"}', b"[" * 100_000, b"[1]", b'{"a":1,}'])
 def test_a_header_that_is_no_json_object_is_refused(text):
     prelude = struct.pack("<4sBBHII", b"VFRM", 1, 1, 0, len(text), 0)
@@ -547,7 +549,8 @@ def test_headers_may_hold_what_numpy_makes(scanned):  # noqa: F811
              for header, voxels in volpipe.volumes(io.BytesIO(out.getvalue()))}
     header, voxels = found["a"]
     assert np.array_equal(voxels, array) and voxels.flags.writeable
-    assert header["affine"] == np.eye(4).tolist() and (header["slope"], header["intercept"]) == (2, 3)
+    assert header["affine"] == np.eye(4).tolist()
+    assert (header["slope"], header["intercept"]) == (2, 3)
     assert header["attributes"] == {"a": {"b": ["NaN", [True, "-Infinity"]]}}
     assert header["repetition_time"] == math.inf
     assert np.array_equal(found["rgb"][1], ramp((4, 3, 2, 3), "u1"))
@@ -660,9 +663,14 @@ def test_flips_and_new_affines_say_the_same_everywhere(tmp_path, tools):
         moved = volpipe.with_affine(header, np.diag([2, -4, 5, 1]), shape=np.array([5, 4, 3]))
         np.testing.assert_allclose(np.array(moved["sform"])[:3] * scale, moved["affine"][:3])
         assert moved["voxel_spacing"] == [2, 4, 5] and moved["shape"] == [5, 4, 3]
-        assert "qform" not in moved and (moved["qform_code"], moved["affine_source"]) == (0, "sform")
+        assert "qform" not in moved and moved["qform_code"] == 0
+        assert moved["affine_source"] == "sform"
         written(lambda w: w.volume(array, **flipped),
                 lambda w: w.volume(array[:5, :4, :3, 0], **moved))
+        assert "template" in moved["source"]
+    header["voxel_spacing"] = [7, 7, 7]  # as in a file whose sform and pixdim disagree
+    moved = volpipe.with_affine(header, np.diag([2, -4, 5, 1]))
+    assert moved["voxel_spacing"] == [2, 4, 5] and "template" not in moved["source"]
     for bad in (np.eye(3), np.zeros((4, 4)), np.diag([1, 1, 0, 1]), np.diag([1, 1, 1, 2]),
                 np.diag([1, np.nan, 1, 1])):
         with pytest.raises(ValueError, match="affine"):
@@ -685,9 +693,17 @@ def test_a_header_that_no_longer_fits_is_refused(tmp_path, tools):
     refuse(array, "disagree", sform=moved)
     refuse(array, "disagree", qform=moved)
     refuse(array, "disagree", voxel_spacing=[1, 1, 1])
+    refuse(array, "disagree", qform=None, sform=None, affine_source=None, voxel_spacing=[1, 1, 1])
+    refuse(array, "three", voxel_spacing=[1, 1])
+    refuse(array, "there is none", sform=None)
     refuse(array, "4x4", affine=np.eye(3))
     refuse(array.astype("f4"), "scaled", slope=2.0, intercept=1.0)
     written(lambda w: w.volume(array.astype("f4"), **header))
+    # What a file says is let be, however its sform and its spacing disagree.
+    header.update(qform=None, qform_code=0, voxel_spacing=[1, 1, 1])
+    written(lambda w: w.volume(array, **header))
+    header["source"].pop("header")
+    refuse(array, "voxel_spacing")
 
 
 # Hostile datasets
@@ -764,7 +780,8 @@ def test_links_and_pipes_inside_of_a_dataset_are_not_followed(small, name):
     lambda m, s: m.update(version=3), lambda m, s: m.update(version=True),
     lambda m, s: m.update(format="volpipe-stage"), lambda m, s: m.update(dataset_id="0" * 32),
     lambda m, s: m.update(snapshot=2), lambda m, s: m.update(parent={"snapshot": 0}),
-    lambda m, s: m.update(collections={}), lambda m, s: m.pop("stages")])
+    lambda m, s: m.update(subjects={"path": "../x"}), lambda m, s: m.update(collections={}),
+    lambda m, s: m.pop("stages")])
 def test_a_manifest_that_lies_is_refused(small, change):
     path, _ = small
     reseal(only(path, "manifests/*.json"), lambda manifest: change(manifest, manifest["stages"][0]))
@@ -804,7 +821,8 @@ def forge(path, change, chunk=None):
     header = json.dumps(record["header"]).encode()
     body = struct.pack("<H", len(record["id"])) + record["id"] + struct.pack("<I", len(header))
     body += header + struct.pack("<QIIQQBB", *(record[key] for key in keys))
-    body += struct.pack(f"<{len(record['chunk'])}I", *record["chunk"]) + rest + record.get("more", b"")
+    body += struct.pack(f"<{len(record['chunk'])}I", *record["chunk"]) + rest
+    body += record.get("more", b"")
     block = struct.pack("<I", len(body)) + body + records[4 + length:]
     frame = zstandard.ZstdCompressor(write_checksum=True).compress(block)
     head = struct.pack("<3I", len(frame), len(block), count)
@@ -876,7 +894,8 @@ def test_it_is_one_file_of_numpy_and_a_zstd_decoder(scanned, tmp_path):  # noqa:
     said = re.search(r"(\d[\d,]*) lines of Python", (REPO / "README.md").read_text())[1]
     assert abs(len(text.splitlines()) - int(said.replace(",", ""))) <= 50
     (tmp_path / "volpipe.py").write_text(text)
-    script = ("import sys; sys.path.insert(0, '.'); known = {*sys.modules, *sys.stdlib_module_names};"
+    script = ("import sys; sys.path.insert(0, '.');"
+              "known = {*sys.modules, *sys.stdlib_module_names};"
               "import volpipe; volpipe.Dataset(sys.argv[1]).read('tiny');"
               "print(*sorted({name.split('.')[0] for name in sys.modules} - known))")
     done = subprocess.run([environment()["PYTHON"], "-I", "-c", script, scanned[0] / "ds"],
