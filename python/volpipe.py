@@ -545,6 +545,7 @@ class FrameWriter:
         A header that was read may be given whole, if it fits: with the shape of the array, and
         without the scaling of values of another type.
         """
+        check(not isinstance(array, np.ma.MaskedArray), "a mask has no place here", ValueError)
         array, header = np.asarray(array), plain(header)
         channels, dtype = header.get("channels", 1), array.dtype.name
         shape = list(array.shape if channels == 1 else array.shape[:-1])
@@ -899,6 +900,7 @@ def check_manifest(manifest, number, dataset_id):
     check(manifest["snapshot"] == number, "it is another snapshot")
     check(parent is None if number == 1 else parent["snapshot"] == number - 1,
           "its parent is not the snapshot before")
+    check(isinstance(manifest["stages"], list), "'stages' are no list")
     totals, stages = {}, set()
     for stage in manifest["stages"]:
         name, collection, packs = stage["stage"], stage["collection"], stage["packs"]
@@ -913,7 +915,8 @@ def check_manifest(manifest, number, dataset_id):
         for part, pack in enumerate(packs):
             check(pack["path"] == f"packs/{name}-{part:04}.pack", f"a pack's is {pack['path']!r}")
         for file in (stage["catalog"], *packs):
-            check(natural(file["bytes"]) and hexadecimal(file["sha256"], 64), "a file's digest")
+            check(natural(file["bytes"]) and hexadecimal(file["sha256"], 64),
+                  "the size or the digest of a file")
         total = totals.setdefault(collection, dict.fromkeys(
             ("volumes", "raw_bytes", "stored_bytes"), 0))
         for key in total:

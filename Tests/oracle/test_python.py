@@ -526,6 +526,7 @@ def test_a_writer_refuses_what_the_format_forbids():
     refuse(lambda w: w.volume(voxels > 0, name="n"), match="bool")
     refuse(lambda w: w.volume(voxels.astype("f2"), name="n"), match="float16")
     refuse(lambda w: w.volume(voxels[:0], name="n"), match="shape")
+    refuse(lambda w: w.volume(np.ma.masked_less(voxels, 1), name="n"), match="mask")
     refuse(lambda w: w.volume(voxels, name="n", channels=3), match="channels")
     refuse(lambda w: w.volume(voxels, name="n", description="x" * (4 << 20)), match="4 MiB")
     with pytest.raises(TypeError):
@@ -777,6 +778,7 @@ def test_links_and_pipes_inside_of_a_dataset_are_not_followed(small, name):
     lambda m, s: s.update(stage="../" + s["stage"]), lambda m, s: s.update(volumes=3),
     lambda m, s: s.update(collection="a/b"), lambda m, s: s.update(collection="-x"),
     lambda m, s: m["stages"].append(s), lambda m, s: m.update(stages=3),
+    lambda m, s: m.update(stages={}, collections={}),
     lambda m, s: m.update(version=3), lambda m, s: m.update(version=True),
     lambda m, s: m.update(format="volpipe-stage"), lambda m, s: m.update(dataset_id="0" * 32),
     lambda m, s: m.update(snapshot=2), lambda m, s: m.update(parent={"snapshot": 0}),
