@@ -18,17 +18,21 @@ def double(source, sink):
         if kind == volpipe.OPEN:
             # Only the voxels change, so that the source's own header may stay (vol-frames(5)).
             writer.open(header)
-            dtype = volpipe.voxel_type(header)
+            dtype, name = volpipe.voxel_type(header), header.get("obs_id") or header.get("name")
         elif kind == volpipe.DATA:
             # A frame may end inside a voxel: what is left over goes before the next one.
             body = rest + body
             whole = len(body) - len(body) % dtype.itemsize
             rest = body[whole:]
-            writer.data((np.frombuffer(body[:whole], dtype) * dtype.type(2)).tobytes())
+            voxels = np.frombuffer(body[:whole], dtype)
+            doubled = voxels * dtype.type(2)
+            if dtype.kind in "iu" and (doubled // 2 != voxels).any():
+                raise ValueError(f"'{name}': a voxel is too large to double in {dtype.name}")
+            writer.data(doubled.tobytes())
         elif kind == volpipe.EXTRA:
             writer.extra(body)
         elif kind == volpipe.CLOSE:
-            writer.close()
+            writer.close(header.get("quirks", ()))
         elif kind == volpipe.DROP:
             writer.drop(header["reason"])
             rest = b""

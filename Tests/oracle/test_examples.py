@@ -1,15 +1,20 @@
 """The examples, run as they are written."""
 
-import os
+import io
+import multiprocessing
 import re
 import shutil
 
+import double
 import nibabel
+import normalise
 import numpy as np
 import patches
 import pytest
+import volpipe
 from dataset import Dataset
 from support import REPO, environment, ok, ramp, save
+from test_python import forked
 
 
 @pytest.fixture
@@ -40,20 +45,52 @@ def test_a_transform_in_a_pipeline(scans):
                                atol=1e-5)
 
 
-def test_random_patches_for_training(scans):
+@pytest.mark.parametrize("example", [normalise.main, double.double])
+def test_a_partial_run_stays_one_behind_a_filter(example):
+    source, sink = io.BytesIO(), io.BytesIO()
+    with volpipe.FrameWriter(source) as writer:
+        writer.volume(ramp((4, 3)), name="a")
+        writer.open({"name": "b", "shape": [9], "dtype": "uint8"})
+        writer.drop("cut off")
+        writer.skip(2)
+    example(io.BytesIO(source.getvalue()), sink)
+    *_, (_, end, _) = volpipe.read_frames(io.BytesIO(sink.getvalue()))
+    assert end["volumes"] == 1 and end["dropped"] + end["skipped"] == 3
+
+
+def test_voxels_that_cannot_be_doubled_end_the_filter_without_an_end_frame():
+    source, sink = io.BytesIO(), io.BytesIO()
+    with volpipe.FrameWriter(source) as writer:
+        writer.volume(np.array([1, -2**15], "i2"), name="a")
+    with pytest.raises(ValueError, match="'a'.*too large"):
+        double.double(io.BytesIO(source.getvalue()), sink)
+    with pytest.raises(volpipe.Damaged, match="end frame"):
+        list(volpipe.read_frames(io.BytesIO(sink.getvalue())))
+
+
+def is_patch(patch, whole):
+    edge = len(patch)
+    starts = np.argwhere(whole[:-edge + 1, :-edge + 1, :-edge + 1] == patch[0, 0, 0])
+    return any(np.array_equal(whole[tuple(slice(at, at + edge) for at in start)], patch)
+               for start in starts)
+
+
+def test_random_patches_for_training(scans, monkeypatch):
     ok("nifti-cat -q scans | vol-write -q ds CT; vol-commit -q ds", scans)
     lines = ok('"$PYTHON" "$EXAMPLES/patches.py" ds CT', scans).lines
     assert len(lines) == 2 and all(line.startswith("(64, 64, 64) float32 ") for line in lines)
+    monkeypatch.setenv("PATH", environment()["PATH"])
     made = patches.Patches(scans / "ds", "CT", edge=16)
-    path, os.environ["PATH"] = os.environ["PATH"], environment()["PATH"]
-    try:
-        whole = values(scans, "sub-02_CT")
-        patch = made[1]
-    finally:
-        os.environ["PATH"] = path
-    places = np.argwhere(whole[:55, :51, :50] == patch[0, 0, 0])
-    assert any(np.array_equal(whole[x:x + 16, y:y + 16, z:z + 16], patch) for x, y, z in places)
-    made.batch.close()
+    wholes = [values(scans, header["obs_id"]) for header in made.headers]
+    assert [is_patch(patch, whole) for patch, whole in zip(made.__getitems__([0, 1]), wholes)] == [
+        True, True]
+    # As the workers of a DataLoader have it after its first use: inherited, or pickled.
+    waits = [forked(lambda: made.__getitems__([0, 1] * 4)) for _ in range(2)]
+    with multiprocessing.get_context("spawn").Pool(2) as pool:
+        found = pool.map(made.__getitem__, [0, 1] * 4, chunksize=2)
+    for patches_of_worker in (found, *(wait() for wait in waits)):
+        assert list(map(is_patch, patches_of_worker, wholes * 4)) == [True] * 8
+    assert made.batch.close() == 0
 
 
 def test_a_makefile_whose_target_is_the_head(scans):
