@@ -100,11 +100,13 @@ public struct VolumeHeader: Sendable, Equatable {
     public var compression: String?
     /// The header as it is in the source, without extensions.
     public var header: Base64?
+    /// The header of a NIfTI file that this volume was derived from.
+    public var template: Base64?
     /// In a pair, how many of the leading extra bytes are the header file.
     public var headerBytes: UInt64?
 
     enum CodingKeys: String, CodingKey {
-      case format, path, layout, compression, header
+      case format, path, layout, compression, header, template
       case byteOrder = "byte_order"
       case headerBytes = "header_bytes"
     }
