@@ -91,13 +91,13 @@ enum NewHeader {
     // NIfTI files give codes, and may have no unit; whatever else makes an affine has millimetres.
     let isOfNIfTI = volume.qformCode != nil || volume.sformCode != nil
     let space = volume.units?.space ?? (isOfNIfTI ? nil : "mm")
-    let hasTime = volume.repetitionTime != nil
     var time = VolumeHeader.bits(of: volume.units?.time, in: VolumeHeader.timeUnits)
-    if hasTime, VolumeHeader.stepsPerSecond(time) == nil {
+    if volume.repetitionTime != nil, VolumeHeader.stepsPerSecond(time) == nil {
       time = VolumeHeader.bits(of: "s", in: VolumeHeader.timeUnits)
     }
-    if let seconds = volume.repetitionTime, let steps = VolumeHeader.stepsPerSecond(time) {
-      f[.pixdim(4)] = seconds * steps
+    // A step of 0 is one that is not known, where its unit is.
+    if let steps = VolumeHeader.stepsPerSecond(time) {
+      f[.pixdim(4)] = (volume.repetitionTime ?? 0) * steps
     }
     f[.units] = Int64(VolumeHeader.bits(of: space, in: VolumeHeader.spaceUnits) | time)
   }
