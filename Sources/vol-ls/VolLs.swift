@@ -1,5 +1,6 @@
 import ArgumentParser
 import ByteIO
+import NIfTI
 import ToolSupport
 import VolumeFormat
 
@@ -253,7 +254,12 @@ struct VolLs: Tool {
     var lost: UInt64 = 0
     while let event = try reader.next() {
       switch event {
-      case .open(let header): current = header
+      case .open(let header):
+        if let reason = header.contradiction() {
+          throw FormatError(
+            reader.source, at: reader.frameOffset, "volume '\(header.label)': \(reason)")
+        }
+        current = header
       case .close(_, let quirks):
         guard var header = current else { continue }
         if !quirks.isEmpty { header.quirks = (header.quirks ?? []) + quirks }

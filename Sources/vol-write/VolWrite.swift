@@ -1,5 +1,6 @@
 import ArgumentParser
 import ByteIO
+import NIfTI
 import ToolSupport
 import VolumeFormat
 
@@ -81,6 +82,7 @@ struct VolWrite: Tool {
     options.packSize = packSize.bytes
     options.obsID = template
     options.existing = replace ? .replace : skipExisting ? .skip : .refuse
+    options.objection = { $0.contradiction() }
     options.tool = Self.nameAndVersion
     let writer = try StageWriter(
       try Dataset.create(dataset), collection: collection, options: options)

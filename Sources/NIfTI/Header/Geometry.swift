@@ -28,11 +28,11 @@ struct Geometry {
     var pixdim = [1.0, 1.0, 1.0]
     for axis in 0..<3 where axis < shape.count {
       let value = header.pixdim[axis + 1]
-      if !Self.isUsable(value) || value == 0 {
-        quirks.append("pixdim[\(axis + 1)] is \(value), taken as 1")
+      if let step = Self.step(value) {
+        if value < 0 { quirks.append("pixdim[\(axis + 1)] is \(value), taken as \(step)") }
+        pixdim[axis] = step
       } else {
-        if value < 0 { quirks.append("pixdim[\(axis + 1)] is \(value), taken as \(-value)") }
-        pixdim[axis] = abs(value)
+        quirks.append("pixdim[\(axis + 1)] is \(value), taken as 1")
       }
     }
     if header.qformCode > 0 { qform = Self.qform(header, pixdim, &quirks) }
@@ -63,6 +63,11 @@ struct Geometry {
     affine = matrix
     spacing = pixdim.map { $0 * scale }
     self.quirks = quirks
+  }
+
+  /// The length that an element of pixdim stands for, nil if it is none.
+  static func step(_ value: Double) -> Double? {
+    isUsable(value) && value != 0 ? abs(value) : nil
   }
 
   /// Whether a length is one with which can be calculated: the numbers of a NIfTI-2 header reach

@@ -1,5 +1,4 @@
 internal import ByteIO
-internal import VolumeFormat
 
 /// The fields of a NIfTI-1, NIfTI-2 or Analyze 7.5 header that say how to read the voxels and
 /// what they mean, as they stand in the file.
@@ -118,30 +117,25 @@ struct NIfTIHeader: Sendable {
           : "it has \(isBigEndian ? dimBig : dimLittle) dimensions (dim[0]), not 1 to 7")
     }
 
-    let f = FieldReader(bytes: bytes, isBigEndian: isBigEndian, isSecond: isSecond)
-    dim = (0..<8).map { f.integer(first: 40 + 2 * $0, 2, second: 16 + 8 * $0, 8) }
-    datatype = Int(f.integer(first: 70, 2, second: 12, 2))
-    bitpix = Int(f.integer(first: 72, 2, second: 14, 2))
-    pixdim = (0..<8).map { f.real(first: 76 + 4 * $0, second: 104 + 8 * $0) }
-    voxOffset =
-      isSecond ? Double(f.integer(first: 0, 4, second: 168, 8)) : f.real(first: 108, second: 0)
-    slope = f.real(first: 112, second: 176)
-    intercept = f.real(first: 116, second: 184)
-    units = Int(f.integer(first: 123, 1, second: 500, 4))
-    qformCode = Int(f.integer(first: 252, 2, second: 344, 4))
-    sformCode = Int(f.integer(first: 254, 2, second: 348, 4))
-    quaternion = (0..<3).map { f.real(first: 256 + 4 * $0, second: 352 + 8 * $0) }
-    qoffset = (0..<3).map { f.real(first: 268 + 4 * $0, second: 376 + 8 * $0) }
-    srow = (0..<3).map { row in
-      (0..<4).map { column in
-        f.real(first: 280 + 16 * row + 4 * column, second: 400 + 32 * row + 8 * column)
-      }
-    }
-    intentCode = Int(f.integer(first: 68, 2, second: 504, 4))
-    intentParameters = (0..<3).map { f.real(first: 56 + 4 * $0, second: 80 + 8 * $0) }
-    intentName = f.text(first: 328, second: 508, 16)
-    descrip = f.text(first: 148, second: 240, 80)
-    glmin = isSecond ? 0 : Int(f.integer(first: 144, 4, second: 0, 4))
+    let f = HeaderFields(bytes: bytes, isSecond: isSecond, isBigEndian: isBigEndian)
+    dim = (0..<8).map { f[.dim($0)] }
+    datatype = Int(f[.datatype])
+    bitpix = Int(f[.bitpix])
+    pixdim = (0..<8).map { f[.pixdim($0)] }
+    voxOffset = isSecond ? Double(f[.secondVoxOffset]) : f[.firstVoxOffset]
+    slope = f[.slope]
+    intercept = f[.intercept]
+    units = Int(f[.units])
+    qformCode = Int(f[.qformCode])
+    sformCode = Int(f[.sformCode])
+    quaternion = (0..<3).map { f[.quaternion($0)] }
+    qoffset = (0..<3).map { f[.qoffset($0)] }
+    srow = (0..<3).map { row in (0..<4).map { f[.srow(row, $0)] } }
+    intentCode = Int(f[.intentCode])
+    intentParameters = (0..<3).map { f[.intentParameter($0)] }
+    intentName = f[.intentName]
+    descrip = f[.description]
+    glmin = isSecond ? 0 : Int(f[.firstGlmin])
     self.quirks = quirks
     if format == .analyze75 { forgetWhatAnalyzeLacks() }
   }
@@ -158,38 +152,5 @@ struct NIfTIHeader: Sendable {
     intentName = ""
     pixdim[0] = 0
     quirks.append("Analyze 7.5: the orientation is unknown")
-  }
-}
-
-/// Takes fields from a header in either byte order and format.
-private struct FieldReader {
-  let bytes: [UInt8]
-  let isBigEndian: Bool
-  let isSecond: Bool
-
-  func integer(first: Int, _ firstSize: Int, second: Int, _ secondSize: Int) -> Int64 {
-    let offset = isSecond ? second : first
-    switch isSecond ? secondSize : firstSize {
-    case 1: return Int64(bytes[offset])
-    case 2: return Int64(load(offset, Int16.self))
-    case 4: return Int64(load(offset, Int32.self))
-    default: return load(offset, Int64.self)
-    }
-  }
-
-  func real(first: Int, second: Int) -> Double {
-    isSecond
-      ? Double(bitPattern: load(second, UInt64.self))
-      : Double(Float(bitPattern: load(first, UInt32.self)))
-  }
-
-  func text(first: Int, second: Int, _ length: Int) -> String {
-    let offset = isSecond ? second : first
-    return String(decoding: bytes[offset..<offset + length].prefix { $0 != 0 }, as: UTF8.self)
-  }
-
-  private func load<T: FixedWidthInteger>(_ offset: Int, _ type: T.Type) -> T {
-    let value = bytes.loadLittle(offset, as: type)
-    return isBigEndian ? value.byteSwapped : value
   }
 }

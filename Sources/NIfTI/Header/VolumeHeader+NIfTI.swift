@@ -18,23 +18,14 @@ extension VolumeHeader {
     sform = geometry.sform
     sformCode = header.sformCode
     var quirks = header.quirks + layout.quirks + geometry.quirks + more
-    // Scaling counts only where the slope is a number other than 0; colours have none.
-    if layout.channels == 1, header.slope.isFinite, header.slope != 0 {
-      if header.intercept.isFinite {
-        slope = header.slope
-        intercept = header.intercept
-      } else {
-        quirks.append("scl_inter is \(header.intercept), no scaling")
-      }
+    if let scaling = header.scaling(channels: layout.channels) {
+      (slope, intercept) = scaling
+    } else if layout.channels == 1, header.slope.isFinite, header.slope != 0 {
+      quirks.append("scl_inter is \(header.intercept), no scaling")
     }
     units = Self.units(header.units)
-    if layout.shape.count > 3, header.pixdim[4].isFinite, header.pixdim[4] > 0 {
-      switch header.units & 0x38 {
-      case 8: repetitionTime = header.pixdim[4]
-      case 16: repetitionTime = header.pixdim[4] / 1e3
-      case 24: repetitionTime = header.pixdim[4] / 1e6
-      default: break
-      }
+    if layout.shape.count > 3 {
+      repetitionTime = Self.repetitionTime(header.pixdim[4], units: header.units)
     }
     if header.intentCode != 0 || !header.intentName.isEmpty {
       intent = Intent(
@@ -46,25 +37,47 @@ extension VolumeHeader {
     self.source = source
   }
 
+  /// Seconds that a step of `step` along T takes, where it is one and the unit is of time.
+  static func repetitionTime(_ step: Double, units: Int) -> Double? {
+    guard step.isFinite, step > 0 else { return nil }
+    return stepsPerSecond(units).map { step / $0 }
+  }
+
+  /// How many of the unit of time of these units are a second; nil for another or no unit.
+  static func stepsPerSecond(_ units: Int) -> Double? {
+    switch units & timeMask {
+    case 8: 1
+    case 16: 1e3
+    case 24: 1e6
+    default: nil
+    }
+  }
+
+  /// The bits of a code of units that are the unit of X, Y and Z.
+  static let spaceMask = 7
+  /// The bits that are the unit of T.
+  static let timeMask = 0x38
+
+  static let spaceUnits: [Int: ExactString] = [1: "m", 2: "mm", 3: "um"]
+  static let timeUnits: [Int: ExactString] = [8: "s", 16: "ms", 24: "us", 32: "Hz", 40: "ppm", 48: "rad/s"]
+
   private static func units(_ code: Int) -> Units? {
     guard code != 0 else { return nil }
-    let space: ExactString? =
-      switch code & 7 {
-      case 1: "m"
-      case 2: "mm"
-      case 3: "um"
-      default: nil
-      }
-    let time: ExactString? =
-      switch code & 0x38 {
-      case 8: "s"
-      case 16: "ms"
-      case 24: "us"
-      case 32: "Hz"
-      case 40: "ppm"
-      case 48: "rad/s"
-      default: nil
-      }
-    return Units(space: space, time: time, code: code)
+    return Units(
+      space: spaceUnits[code & spaceMask], time: timeUnits[code & timeMask], code: code)
+  }
+
+  /// The bits for the name of a unit, 0 if it has none.
+  static func bits(of name: ExactString?, in units: [Int: ExactString]) -> Int {
+    units.first { $0.value == name }?.key ?? 0
+  }
+}
+
+extension NIfTIHeader {
+  /// What turns stored values into those that they stand for: only where the slope is a number
+  /// other than 0, and never of colours.
+  func scaling(channels: Int) -> (slope: Double, intercept: Double)? {
+    guard channels == 1, slope.isFinite, slope != 0, intercept.isFinite else { return nil }
+    return (slope, intercept)
   }
 }

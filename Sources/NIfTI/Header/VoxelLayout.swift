@@ -57,6 +57,17 @@ struct VoxelLayout {
     1024: (.int64, 1), 1280: (.uint64, 1), 1792: (.complex128, 1), 2304: (.uint8, 4),
   ]
 
+  /// NIfTI's code of the type that the voxels of a volume have.
+  static func code(of header: VolumeHeader) throws(NIfTIError) -> Int {
+    guard let type = types.first(where: { $0.value == (header.dtype, header.channels) }) else {
+      throw NIfTIError(
+        header.label,
+        "NIfTI has no type for \(header.channels) channels of \(header.dtype.rawValue)",
+        kind: .unwritable)
+    }
+    return type.key
+  }
+
   private static let refused = [
     1: " (single bits)", 1536: " (float128)", 2048: " (complex256)", 0: " (unknown)",
   ]

@@ -3,8 +3,8 @@ public import VolumeFormat
 
 /// Writes volumes of a frame stream as NIfTI files.
 ///
-/// A volume that came from NIfTI and still fits its header becomes that file again, byte for
-/// byte; any other gets a new header. Files have a temporary name until they are whole.
+/// A volume with the header of its source becomes that file again, byte for byte; any other gets a
+/// new header. Files have a temporary name until they are whole.
 public final class NIfTIWriter {
   /// Makes the name of a volume's file, without suffix; `/` in it leads to folders below.
   public typealias Naming = @Sendable (VolumeHeader) throws -> ExactString
@@ -54,10 +54,12 @@ public final class NIfTIWriter {
   /// The volume that is being written.
   private struct Current {
     var header: VolumeHeader
-    /// The first source bytes, until they decide how the volume is written.
+    /// Whether the volume becomes its source again.
+    var isVerbatim: Bool
+    /// The first source bytes, until there are enough to compare with the source's header.
     var head: [UInt8] = []
-    /// Nil until decided.
-    var isVerbatim: Bool?
+    /// Whether the files are there and have all that precedes the source bytes to come.
+    var isBegun = false
     /// Source bytes before the voxels that came, and how many the header says there are.
     var leadBytes: UInt64 = 0
     var leadWanted: UInt64?
@@ -80,6 +82,8 @@ public final class NIfTIWriter {
   public init(_ options: Options) { self.options = options }
 
   /// Begins a volume.
+  ///
+  /// - Throws: `NIfTIError` if what its header says contradicts itself.
   public func open(_ header: VolumeHeader) throws {
     if options.folder == nil, volumes > 0 {
       throw NIfTIError(
@@ -87,24 +91,24 @@ public final class NIfTIWriter {
         kind: .unwritable)
     }
     volumes += 1
-    current = Current(header: header)
+    if let reason = header.contradiction() {
+      throw NIfTIError(header.label, reason, kind: .unwritable)
+    }
+    current = Current(header: header, isVerbatim: header.source?.header != nil)
   }
 
   /// Takes source bytes that are not voxels.
   public func extra(_ bytes: [UInt8], afterVoxels: Bool) throws {
-    guard current?.isVerbatim != false else { return }
+    guard let volume = current, volume.isVerbatim else { return }
     if !afterVoxels { current?.leadBytes += UInt64(bytes.count) }
-    if current?.isVerbatim == nil {
-      current?.head += bytes
-      try decide(isLast: false)
-      return
-    }
-    try writeExtra(bytes)
+    if volume.isBegun { return try writeExtra(bytes) }
+    current?.head += bytes
+    if try hasItsHeader() { try beginVerbatim() }
   }
 
   /// Takes voxels, little-endian; the memory is changed.
   public func data(_ bytes: UnsafeMutableRawBufferPointer) throws {
-    if current?.isVerbatim == nil { try decide(isLast: true) }
+    if current?.isBegun == false { try beginAtVoxels() }
     try checkLead()
     guard var volume = current else { return }
     guard volume.swapSize > 1 else {
@@ -158,62 +162,65 @@ public final class NIfTIWriter {
 
   // MARK: How a volume is written
 
-  /// Looks whether the header that came with the volume still fits it, once enough is there.
-  private func decide(isLast: Bool) throws {
-    guard var volume = current else { return }
-    let size = NIfTIHeader.size(of: volume.head)
-    guard isLast || size.map({ volume.head.count >= $0 }) == true else { return }
-    volume.leadWanted = size.flatMap { Self.lead(Array(volume.head.prefix($0)), volume.header) }
-    volume.isVerbatim = volume.leadWanted != nil
-    let head = volume.head
-    volume.head = []
-    current = volume
-    if volume.isVerbatim == true {
-      try beginVerbatim()
-      try writeExtra(head)
-    } else {
-      try beginNew()
+  /// Begins a volume of which voxels come before enough source bytes did.
+  private func beginAtVoxels() throws {
+    guard let volume = current else { return }
+    guard volume.isVerbatim else { return try beginNew() }
+    // There are always voxels, so that without all of its header a source is not made again.
+    throw lacksLead(volume, wanted: "\(volume.header.source?.header?.bytes.count ?? 0) or more")
+  }
+
+  /// Whether the source bytes begin with the header that the open frame has; false if there are too
+  /// few as yet.
+  private func hasItsHeader() throws -> Bool {
+    guard let volume = current, let own = volume.header.source?.header?.bytes,
+      volume.head.count >= own.count
+    else { return false }
+    guard volume.head.starts(with: own) else {
+      throw NIfTIError(
+        volume.header.label, "its source bytes do not begin with its 'source.header'",
+        kind: .unwritable)
     }
+    return true
   }
 
   /// Refuses voxels before which not all came that the header announces.
   private func checkLead() throws {
     guard let volume = current, let wanted = volume.leadWanted else { return }
-    guard volume.leadBytes == wanted else {
-      throw NIfTIError(
-        volume.header.label,
-        "\(volume.leadBytes) source bytes came before its voxels, its header says \(wanted); "
-          + "a filter that drops some must drop 'source' too", kind: .unwritable)
-    }
+    guard volume.leadBytes == wanted else { throw lacksLead(volume, wanted: "\(wanted)") }
     current?.leadWanted = nil
   }
 
-  /// How many source bytes precede the voxels, if the source's header still fits the volume.
-  private static func lead(_ raw: [UInt8], _ header: VolumeHeader) -> UInt64? {
-    guard let parsed = try? NIfTIHeader(raw, path: ""),
-      let layout = try? VoxelLayout(parsed, path: ""), let source = header.source,
-      source.byteOrder == (parsed.isBigEndian ? "big" : "little"),
-      source.layout == (parsed.isPair ? "pair" : "single"),
-      parsed.voxOffset >= 0, parsed.voxOffset < 0x1p62
-    else { return nil }
-    let original = VolumeHeader(
-      parsed, layout: layout, name: header.name ?? "", source: source, quirks: [])
-    guard original.shape == header.shape, original.dtype == header.dtype,
-      original.channels == header.channels, original.affine == header.affine,
-      original.slope == header.slope, original.intercept == header.intercept
-    else { return nil }
+  private func lacksLead(_ volume: Current, wanted: String) -> NIfTIError {
+    NIfTIError(
+      volume.header.label,
+      "\(volume.leadBytes) source bytes came before its voxels, its header says \(wanted); a filter "
+        + "that drops some must move 'source.header' to 'source.template', or leave out 'source'",
+      kind: .unwritable)
+  }
+
+  /// How many source bytes precede the voxels.
+  private static func lead(_ parsed: NIfTIHeader, _ source: VolumeHeader.Source) -> UInt64? {
+    guard parsed.voxOffset >= 0, parsed.voxOffset < 0x1p62 else { return nil }
     let offset = UInt64(parsed.voxOffset)
     if parsed.isPair { return (source.headerBytes ?? 0) &+ offset }
     return offset == 0 ? UInt64(parsed.minimumOffset) : offset
   }
 
   private func beginVerbatim() throws {
-    guard let source = current?.header.source, let header = current?.header else { return }
-    current?.swapSize = source.byteOrder == "big" ? header.dtype.swapSize : 1
-    if source.layout == "pair" {
+    guard let volume = current, let source = volume.header.source else { return }
+    let parsed = try ParsedHeader(source.header?.bytes ?? []).header
+    guard let lead = Self.lead(parsed, source) else {
+      throw NIfTIError(
+        volume.header.label, "'source.header' says that its voxels begin at \(parsed.voxOffset)",
+        kind: .unwritable)
+    }
+    current?.leadWanted = lead
+    current?.swapSize = parsed.isBigEndian ? volume.header.dtype.swapSize : 1
+    if parsed.isPair {
       guard options.folder != nil else {
         throw NIfTIError(
-          header.label, "a pair of files cannot go to standard output", kind: .unwritable)
+          volume.header.label, "a pair of files cannot go to standard output", kind: .unwritable)
       }
       current?.headerBytesLeft = source.headerBytes ?? 0
       let headerFile = try begin(".hdr")
@@ -224,14 +231,19 @@ public final class NIfTIWriter {
       let file = try begin(".nii")
       current?.files.append(file)
     }
+    current?.isBegun = true
+    current?.head = []
+    try writeExtra(volume.head)
   }
 
   private func beginNew() throws {
     guard let header = current?.header else { return }
-    let bytes = try NewHeader.make(header)
+    let made = try NewHeader.make(header)
+    current?.swapSize = made.isBigEndian ? header.dtype.swapSize : 1
     let file = try begin(".nii")
     current?.files.append(file)
-    try bytes.withUnsafeBytes { try file.stream.write($0) }
+    try made.bytes.withUnsafeBytes { try file.stream.write($0) }
+    current?.isBegun = true
   }
 
   /// Writes source bytes to the file that they belong to.

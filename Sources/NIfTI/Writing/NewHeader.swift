@@ -1,133 +1,168 @@
-internal import ByteIO
 internal import VolumeFormat
 
-/// A NIfTI header for a volume that has none, or whose own no longer fits.
+/// A NIfTI header for a volume that does not come with its own.
 enum NewHeader {
-  /// Makes header and extension flag, which little-endian voxels follow directly.
+  /// Makes header and extension flag, which voxels in the header's byte order follow directly.
   ///
-  /// They are 352 bytes of NIfTI-1, or 544 of NIfTI-2 where a dimension is over 32,767. The affine
-  /// becomes the sform, in millimetres, and the qform too where that can express it.
-  static func make(_ header: VolumeHeader) throws(NIfTIError) -> [UInt8] {
-    let type = VoxelLayout.types.first { $0.value == (header.dtype, header.channels) }
-    guard let datatype = type?.key else {
-      throw NIfTIError(
-        header.label,
-        "NIfTI has no type for \(header.channels) channels of \(header.dtype.rawValue)",
-        kind: .unwritable)
-    }
-    let isSecond = header.shape.contains { $0 > Int(Int16.max) }
-    var f = FieldWriter(isSecond: isSecond)
+  /// It is the volume's template, made to fit, or one from nothing. What was made is read back.
+  ///
+  /// - Throws: `NIfTIError` if NIfTI cannot hold what the volume's open header says.
+  static func make(_ volume: VolumeHeader) throws(NIfTIError) -> HeaderFields {
+    let made =
+      if let made = try TemplateHeader.make(volume) { made } else { try fromNothing(volume) }
+    try check(made, volume)
+    return made
+  }
+
+  // MARK: From nothing
+
+  /// Makes a little-endian header of NIfTI-1, or of NIfTI-2 where a dimension is over 32,767.
+  static func fromNothing(_ volume: VolumeHeader) throws(NIfTIError) -> HeaderFields {
+    let isSecond = volume.shape.contains { $0 > Int(Int16.max) }
+    var f = HeaderFields(
+      bytes: [UInt8](repeating: 0, count: isSecond ? 540 : 348), isSecond: isSecond,
+      isBigEndian: false)
+    f[.headerSize] = Int64(f.bytes.count)
     if isSecond {
-      f.integer(540, first: 0, 4, second: 0, 4)
-      f.bytes(Array("n+2".utf8) + [0, 0x0D, 0x0A, 0x1A, 0x0A], at: 4)
+      f.bytes.replaceSubrange(4..<12, with: Array("n+2".utf8) + [0, 0x0D, 0x0A, 0x1A, 0x0A])
     } else {
-      f.integer(348, first: 0, 4, second: 0, 4)
-      f.bytes([0x72], at: 38)  // `regular`, which some Analyze readers ask for
-      f.bytes(Array("n+1".utf8) + [0], at: 344)
+      f.bytes[38] = UInt8(ascii: "r")  // `regular`, which some Analyze readers ask for
+      f.bytes.replaceSubrange(344..<348, with: Array("n+1".utf8) + [0])
     }
-    for axis in 0..<8 {
-      let extent =
-        axis == 0 ? header.shape.count : axis <= header.shape.count ? header.shape[axis - 1] : 1
-      f.integer(Int64(extent), first: 40 + 2 * axis, 2, second: 16 + 8 * axis, 8)
+    f[.dim(0)] = Int64(volume.shape.count)
+    for axis in 0..<7 {
+      f[.dim(axis + 1)] = Int64(axis < volume.shape.count ? volume.shape[axis] : 1)
     }
-    f.integer(Int64(datatype), first: 70, 2, second: 12, 2)
-    f.integer(Int64(header.voxelBytes * 8), first: 72, 2, second: 14, 2)
-    let quaternion = header.affine.flatMap(Quaternion.init)
-    var steps = pixdim(header)
-    steps[0] = quaternion?.isLeftHanded == true ? -1 : 1
-    for (axis, step) in steps.enumerated() {
-      f.real(step, first: 76 + 4 * axis, second: 104 + 8 * axis)
-    }
-    if isSecond {
-      f.integer(544, first: 0, 4, second: 168, 8)
-    } else {
-      f.real(352, first: 108, second: 0)
-    }
+    f[.datatype] = Int64(try VoxelLayout.code(of: volume))
+    f[.bitpix] = Int64(volume.voxelBytes * 8)
     // A slope of 0 says that there is no scaling.
-    f.real(header.slope ?? 0, first: 112, second: 176)
-    f.real(header.intercept ?? 0, first: 116, second: 184)
-    let seconds: Int64 = header.repetitionTime == nil ? 0 : 8
-    f.integer(2 + seconds, first: 123, 1, second: 500, 4)
-    f.text(header.sourceDescription?.string ?? "", first: 148, second: 240, 80)
-    if let affine = header.affine {
-      let code = max(1, header.sformCode ?? 0)
-      f.integer(Int64(clamping: code), first: 254, 2, second: 348, 4)
-      if let quaternion {
-        f.integer(Int64(clamping: code), first: 252, 2, second: 344, 4)
-        for (index, value) in quaternion.imaginary.enumerated() {
-          f.real(value, first: 256 + 4 * index, second: 352 + 8 * index)
-          f.real(affine[index][3], first: 268 + 4 * index, second: 376 + 8 * index)
-        }
-      }
-      for row in 0..<3 {
-        for column in 0..<4 {
-          f.real(
-            affine[row][column], first: 280 + 16 * row + 4 * column,
-            second: 400 + 32 * row + 8 * column)
-        }
-      }
-    }
-    if let intent = header.intent {
-      f.integer(Int64(intent.code), first: 68, 2, second: 504, 4)
+    f[.slope] = volume.slope ?? (volume.intercept == nil ? 0 : 1)
+    f[.intercept] = volume.intercept ?? 0
+    try setGeometry(&f, volume)
+    setUnitsAndTime(&f, volume)
+    f[.description] = volume.sourceDescription?.string ?? ""
+    if let intent = volume.intent {
+      f[.intentCode] = Int64(intent.code)
       for (index, value) in intent.parameters.prefix(3).enumerated() {
-        f.real(value, first: 56 + 4 * index, second: 80 + 8 * index)
+        f[.intentParameter(index)] = value
       }
-      f.text(intent.name.string, first: 328, second: 508, 16)
+      f[.intentName] = intent.name.string
     }
-    return f.result
+    f.beSingleFile()
+    return f
   }
 
-  private static func pixdim(_ header: VolumeHeader) -> [Double] {
-    var steps = [Double](repeating: 1, count: 8)
-    if let affine = header.affine {
-      for axis in 0..<3 {
-        let column = (0..<3).map { affine[$0][axis] }
-        let length = column.reduce(0) { $0 + $1 * $1 }.squareRoot()
-        if length.isFinite, length > 0 { steps[axis + 1] = length }
+  private static func setGeometry(
+    _ f: inout HeaderFields, _ volume: VolumeHeader
+  ) throws(NIfTIError) {
+    let forms = NewTransforms(volume)
+    var steps = volume.voxelSpacing ?? volume.affine.map(Affine.lengths) ?? []
+    steps = steps.map { $0 / volume.millimetresPerUnit }
+    f[.pixdim(0)] = 1
+    if let qform = forms.qform {
+      let quaternion = try Quaternion(ofQform: qform.matrix, volume)
+      for (index, value) in quaternion.imaginary.enumerated() {
+        f[.quaternion(index)] = value
+        f[.qoffset(index)] = qform.matrix[index][3]
       }
-    } else if let spacing = header.voxelSpacing {
-      for (axis, step) in spacing.prefix(3).enumerated() where step.isFinite && step > 0 {
-        steps[axis + 1] = step
+      if quaternion.isLeftHanded { f[.pixdim(0)] = -1 }
+      steps = Affine.lengths(qform.matrix)
+      f[.qformCode] = Int64(qform.code)
+    }
+    if let sform = forms.sform {
+      for row in 0..<3 {
+        for column in 0..<4 { f[.srow(row, column)] = sform.matrix[row][column] }
       }
+      f[.sformCode] = Int64(sform.code)
     }
-    if let time = header.repetitionTime, time.isFinite { steps[4] = time }
-    return steps
-  }
-}
-
-/// Puts fields into a new little-endian header.
-private struct FieldWriter {
-  let isSecond: Bool
-  private(set) var result: [UInt8]
-
-  init(isSecond: Bool) {
-    self.isSecond = isSecond
-    result = [UInt8](repeating: 0, count: isSecond ? 544 : 352)
-  }
-
-  mutating func bytes(_ bytes: [UInt8], at offset: Int) {
-    result.replaceSubrange(offset..<offset + bytes.count, with: bytes)
-  }
-
-  mutating func integer(
-    _ value: Int64, first: Int, _ firstSize: Int, second: Int, _ secondSize: Int
-  ) {
-    var little: [UInt8] = []
-    little.appendLittle(value)
-    bytes(Array(little.prefix(isSecond ? secondSize : firstSize)), at: isSecond ? second : first)
-  }
-
-  mutating func real(_ value: Double, first: Int, second: Int) {
-    var little: [UInt8] = []
-    if isSecond {
-      little.appendLittle(value.bitPattern)
-    } else {
-      little.appendLittle(Float(value).bitPattern)
+    for axis in 0..<3 {
+      f[.pixdim(axis + 1)] = axis < steps.count && steps[axis] > 0 ? steps[axis] : 1
     }
-    bytes(little, at: isSecond ? second : first)
+    // What a template that cannot be used says of further axes still holds.
+    let template = volume.source?.template?.bytes
+    let further =
+      if let template { try ParsedHeader(template).header.pixdim[4...] } else {
+        ArraySlice(repeating: 1.0, count: 4)
+      }
+    for (axis, step) in zip(4..., further) { f[.pixdim(axis)] = step }
   }
 
-  mutating func text(_ text: String, first: Int, second: Int, _ room: Int) {
-    bytes(Array(text.utf8.prefix(room - 1)), at: isSecond ? second : first)
+  private static func setUnitsAndTime(_ f: inout HeaderFields, _ volume: VolumeHeader) {
+    // NIfTI files give codes, and may have no unit; whatever else makes an affine has millimetres.
+    let isOfNIfTI = volume.qformCode != nil || volume.sformCode != nil
+    let space = volume.units?.space ?? (isOfNIfTI ? nil : "mm")
+    var time = VolumeHeader.bits(of: volume.units?.time, in: VolumeHeader.timeUnits)
+    if volume.repetitionTime != nil, VolumeHeader.stepsPerSecond(time) == nil {
+      time = VolumeHeader.bits(of: "s", in: VolumeHeader.timeUnits)
+    }
+    // A step of 0 is one that is not known, where its unit is.
+    if let steps = VolumeHeader.stepsPerSecond(time) {
+      f[.pixdim(4)] = (volume.repetitionTime ?? 0) * steps
+    }
+    f[.units] = Int64(VolumeHeader.bits(of: space, in: VolumeHeader.spaceUnits) | time)
+  }
+
+  // MARK: Reading back
+
+  /// Compares what was made with what was wanted: a number may be beyond what 32 bits hold, and two
+  /// things said may be one in NIfTI.
+  private static func check(_ made: HeaderFields, _ volume: VolumeHeader) throws(NIfTIError) {
+    let name = made.isSecond ? "NIfTI-2" : "NIfTI-1"
+    func refusal(_ key: String) -> NIfTIError {
+      NIfTIError(volume.label, "\(name) cannot hold its '\(key)'", kind: .unwritable)
+    }
+    let read: VolumeHeader
+    do { read = try ParsedHeader(Array(made.bytes.dropLast(4))).volume } catch {
+      throw refusal("shape")
+    }
+    let forms = NewTransforms(volume)
+    let hasOrientation = forms.qform != nil || forms.sform != nil
+    let hasTime = volume.shape.count > 3
+    let checks: [(String, Bool)] = [
+      ("shape", read.shape == volume.shape),
+      ("dtype", read.dtype == volume.dtype && read.channels == volume.channels),
+      ("slope", isNear(read.slope, volume.slope ?? volume.intercept.map { _ in 1 })),
+      ("intercept", isNear(read.intercept, volume.intercept ?? volume.slope.map { _ in 0 })),
+      (
+        "affine",
+        hasOrientation
+          ? isNear(read.affine, volume.affine, in: volume) : read.qform == nil && read.sform == nil
+      ),
+      ("qform", forms.areOfAffine || isNear(read.qform, volume.qform, in: volume)),
+      ("sform", forms.areOfAffine || isNear(read.sform, volume.sform, in: volume)),
+      ("qform_code", volume.qform == nil || read.qformCode == volume.qformCode ?? read.qformCode),
+      ("sform_code", volume.sform == nil || read.sformCode == volume.sformCode ?? read.sformCode),
+      ("voxel_spacing", isNear(read.voxelSpacing, volume.voxelSpacing, in: volume)),
+      ("repetition_time", !hasTime || isNear(read.repetitionTime, volume.repetitionTime)),
+      ("intent", read.intent?.code ?? 0 == volume.intent?.code ?? 0),
+    ]
+    if let key = checks.first(where: { !$0.1 })?.0 { throw refusal(key) }
+  }
+
+  /// Whether two numbers are the same but for rounding to 32 bits.
+  private static func isNear(_ read: Double?, _ wanted: Double?) -> Bool {
+    guard let read, let wanted else { return read == nil && wanted == nil }
+    return abs(read - wanted) <= 1e-6 * abs(wanted)
+  }
+
+  /// Whether two transforms are the same within the tolerance, and as far as a volume has axes:
+  /// of others NIfTI knows no spacing.
+  private static func isNear(
+    _ read: [[Double]]?, _ wanted: [[Double]]?, in volume: VolumeHeader
+  ) -> Bool {
+    guard let read, let wanted else { return wanted == nil }
+    let comparable = zip(read, wanted).map { its, row in
+      row.enumerated().map { $0 < 3 && $0 >= volume.shape.count ? its[$0] : $1 }
+    }
+    return VolumeHeader.difference(read, comparable) == nil
+  }
+
+  private static func isNear(
+    _ read: [Double]?, _ wanted: [Double]?, in volume: VolumeHeader
+  ) -> Bool {
+    guard let read, let wanted else { return wanted == nil }
+    // A length of 0 is one that NIfTI does not have.
+    return zip(read, wanted).prefix(volume.shape.count)
+      .allSatisfy { $1 == 0 || abs($0 - $1) <= $1 / 1000 }
   }
 }

@@ -1,3 +1,5 @@
+internal import VolumeFormat
+
 /// The rotation of an affine as a unit quaternion, the way a qform keeps it.
 ///
 /// Source: `nifti_mat44_to_quatern` as nifti1.h describes its result: the columns are the axes
@@ -31,6 +33,18 @@ struct Quaternion {
     isLeftHanded = Self.dot(cross, columns[2]) < 0
     if isLeftHanded { columns[2] = columns[2].map { -$0 } }
     imaginary = Self.imaginary { columns[$1][$0] }
+  }
+
+  /// Takes the rotation out of the qform of `volume`.
+  ///
+  /// - Throws: `NIfTIError` if there is more in it than a rotation and spacings.
+  init(ofQform matrix: [[Double]], _ volume: VolumeHeader) throws(NIfTIError) {
+    guard let quaternion = Quaternion(matrix) else {
+      throw NIfTIError(
+        volume.label, "its 'qform' is more than a rotation and voxel spacings; leave it out",
+        kind: .unwritable)
+    }
+    self = quaternion
   }
 
   /// b, c and d of the rotation whose element (row, column) is `r`.

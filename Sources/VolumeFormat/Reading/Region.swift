@@ -128,8 +128,8 @@ extension VolumeHeader {
   /// The header of a part of this volume.
   ///
   /// Voxel i of the part is voxel i + s of the volume, and so the affine A of the part maps 0 to
-  /// what that of the volume maps s to: its last column is A s. The header of the
-  /// source becomes a template: the part is not that file any more.
+  /// what that of the volume maps s to: its last column is A s. The source's header no longer
+  /// describes the volume, and becomes the template of one that does.
   func window(_ ranges: [Range<Int>]) -> VolumeHeader {
     func moved(_ matrix: [[Double]]?) -> [[Double]]? {
       matrix.map { rows in
@@ -149,7 +149,7 @@ extension VolumeHeader {
     result.affine = moved(affine)
     result.qform = moved(qform)
     result.sform = moved(sform)
-    if let header = source?.header { result.source?.template = header }
+    result.source?.template = source?.header ?? source?.template
     result.source?.header = nil
     result.source?.headerBytes = nil
     return result

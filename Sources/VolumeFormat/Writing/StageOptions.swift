@@ -16,6 +16,8 @@ public struct StageOptions: Sendable {
   public var obsID: NameTemplate?
   /// What becomes of a volume whose id the dataset holds already.
   public var existing = Existing.refuse
+  /// Tells why a volume is not to be staged, nil if it may be.
+  public var objection: @Sendable (VolumeHeader) -> String? = { _ in nil }
   /// Program and version, for the stage record.
   public var tool = "volpipe"
 

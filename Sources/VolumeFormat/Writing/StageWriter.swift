@@ -172,6 +172,7 @@ public final class StageWriter {
     func refusal(_ reason: String) -> FormatError {
       FormatError(reader.source, at: reader.frameOffset, "volume '\(header.label)': \(reason)")
     }
+    if let objection = options.objection(header) { throw refusal(objection) }
     var header = header
     let id: ExactString
     if let template = options.obsID {
