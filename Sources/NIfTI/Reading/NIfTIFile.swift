@@ -30,7 +30,8 @@ public final class NIfTIFile {
     let path = source.isStandardInput ? "standard input" : source.header.string
     // What is wrong with the voxels is wrong with the file that they are in.
     voxelPath = source.image?.string ?? path
-    var (stream, compression, size) = try Self.open(source.header)
+    let file = source.isPipeOfShell ? try Self.pipe(source) : try FoundFile.open(source.header)
+    var (stream, compression, size) = try Self.open(file)
     var bytes = try stream.take(NIfTIHeader.prefixSize)
     guard !bytes.isEmpty else { throw NIfTIError(path, "the file is empty") }
     guard let headerSize = NIfTIHeader.size(of: bytes) else {
@@ -55,7 +56,8 @@ public final class NIfTIFile {
       bytes += try Self.rest(of: stream, path, after: bytes.count)
       headerFileBytes = UInt64(bytes.count)
       quirks += stream.quirks
-      (stream, compression, size) = try Self.open(image, plainSize: Self.end(header, layout))
+      (stream, compression, size) = try Self.open(
+        FoundFile.open(image), plainSize: Self.end(header, layout))
       offset = try Self.offset(header, layout, path, size, least: 0, &quirks)
       bytesToPass = offset
     } else {
@@ -166,15 +168,19 @@ public final class NIfTIFile {
 
   // MARK: Opening
 
-  /// Opens a file and looks at its first bytes: its contents, how they are compressed, and their
-  /// length where it is known.
+  /// A pipe that the shell made, which is waited for.
+  private static func pipe(_ source: SourcePath) throws -> InputFile {
+    source.isStandardInput
+      ? InputFile(borrowing: 0, name: "standard input") : try InputFile(source.header)
+  }
+
+  /// Looks at the first bytes of a file: its contents, how they are compressed, and their length
+  /// where it is known.
   ///
   /// A file of just `plainSize` bytes is not compressed: voxels may begin like anything.
   private static func open(
-    _ path: FilePath, plainSize: UInt64? = nil
+    _ file: InputFile, plainSize: UInt64? = nil
   ) throws -> (any ByteStream, String, UInt64?) {
-    let file =
-      path == "-" ? InputFile(borrowing: 0, name: "standard input") : try InputFile(path)
     file.widenPipe()
     var head = [UInt8](repeating: 0, count: 1 << 16)
     var count = 0

@@ -16,6 +16,8 @@ public final class ReadAhead: @unchecked Sendable {
     case close([String])
     /// A source is bad: before it was opened, or on the way.
     case failure(any Error, wasOpen: Bool)
+    /// Something is no file, and was not read.
+    case passedOver(PassedOver)
   }
 
   /// A piece of voxels.
@@ -105,6 +107,8 @@ public final class ReadAhead: @unchecked Sendable {
         try read(try source.get(), number, &isOpen)
       } catch is Cancelled {
         return
+      } catch let found as PassedOver {
+        try? emit(.passedOver(found), number)
       } catch {
         try? emit(.failure(error, wasOpen: isOpen), number)
       }
@@ -142,7 +146,9 @@ public final class ReadAhead: @unchecked Sendable {
   private func read(_ source: VolumeSource, _ number: Int, _ isOpen: inout Bool) throws {
     let file = try NIfTIFile(source.files)
     var header = file.header
-    try source.describe(&header, readsSidecar: readsSidecars)
+    if let found = try source.describe(&header, readsSidecar: readsSidecars) {
+      try emit(.passedOver(found), number)
+    }
     try emit(.open(source.files, header), number)
     isOpen = true
     let quirks = try file.pass(

@@ -9,13 +9,14 @@ enum Sidecar {
 
   /// The object in the JSON file beside `files`; nil if there is no such file.
   ///
-  /// - Throws: `FormatError` for anything but an object of at most 1 MiB; `IOFailure`.
+  /// - Throws: `FormatError` for anything but an object of at most 1 MiB; `NIfTIError` for a file
+  ///   that is absent; `PassedOver` for what is no file; `IOFailure`.
   static func read(beside files: SourcePath) throws -> JSONValue? {
     if files.isStandardInput { return nil }
     let path = files.sidecar
-    let opened = Result { () throws(IOFailure) in try InputFile(path) }
-    if case .failure(let failure) = opened, failure.isNotFound { return nil }
-    var bytes = try PlainStream(try opened.get(), head: []).take(maximumBytes + 1)
+    guard let kind = try FoundFile.status(of: path)?.kind else { return nil }
+    if kind.mayBlock { throw PassedOver(path, kind.rawValue) }
+    var bytes = try PlainStream(FoundFile.open(path), head: []).take(maximumBytes + 1)
     guard bytes.count <= maximumBytes else {
       throw FormatError(path.string, "a sidecar may have 1 MiB, and it has more")
     }

@@ -24,15 +24,21 @@ public struct VolumeSource: Sendable {
   ///
   /// Of attributes, those of the table hold before the sidecar, that before entities of the name.
   ///
-  /// - Throws: `FormatError` or `IOFailure` for a sidecar that cannot be read.
-  func describe(_ header: inout VolumeHeader, readsSidecar: Bool) throws {
+  /// - Returns: a sidecar that is no file; the header says so among its quirks.
+  /// - Throws: `FormatError`, `NIfTIError` or `IOFailure` for a sidecar that cannot be read.
+  func describe(_ header: inout VolumeHeader, readsSidecar: Bool) throws -> PassedOver? {
     header.obsID = obsID
     header.obsSubjectID = obsSubjectID
     var attributes = BIDSName(files.name)?.attributes ?? [:]
-    if readsSidecar, let sidecar = try Sidecar.read(beside: files) {
-      attributes["sidecar"] = sidecar
+    var passedOver: PassedOver?
+    do {
+      if readsSidecar { attributes["sidecar"] = try Sidecar.read(beside: files) }
+    } catch let sidecar as PassedOver {
+      passedOver = sidecar
+      header.quirks = (header.quirks ?? []) + ["its sidecar is \(sidecar.what), and was not read"]
     }
     attributes.merge(self.attributes) { $1 }
     if !attributes.isEmpty { header.attributes = attributes }
+    return passedOver
   }
 }
