@@ -5,11 +5,19 @@ public import SystemPackage
 public enum Publishing {
   /// Makes the directory `path` if it does not exist; its parent must.
   public static func makeDirectory(_ path: String) throws(IOFailure) {
-    if mkdir(path, 0o777) == 0 {
-      try syncDirectory(parent(of: path))
-    } else if errno != EEXIST {
+    _ = try makeNewDirectory(path)
+  }
+
+  /// Makes the directory `path`; its parent must exist.
+  ///
+  /// - Returns: false if something has the name.
+  public static func makeNewDirectory(_ path: String) throws(IOFailure) -> Bool {
+    guard mkdir(path, 0o777) == 0 else {
+      if errno == EEXIST { return false }
       throw IOFailure(.create, "create directory", path, Errno(rawValue: errno))
     }
+    try syncDirectory(parent(of: path))
+    return true
   }
 
   /// Makes the directory `path` and those above it that do not exist.
@@ -239,6 +247,19 @@ public struct FileStatus: Sendable {
     identity = FileIdentity(status)
     size = kind == .file ? UInt64(max(0, status.st_size)) : 0
   }
+}
+
+/// The path by which its folder lists what has the name `path`, if that is another path.
+///
+/// File systems take two names for one that differ in case or in the form of their letters only.
+public func otherPath(of path: FilePath) throws(IOFailure) -> FilePath? {
+  guard let identity = try FileStatus(path, following: false)?.identity else { return nil }
+  let folder = path.removingLastComponent()
+  for name in try directoryEntries(folder.isEmpty ? "." : folder) where name != path.lastComponent {
+    let other = folder.appending(name)
+    if try FileStatus(other, following: false)?.identity == identity { return other }
+  }
+  return nil
 }
 
 /// What the symbolic link `path` says, there or not; nil if it is none.
