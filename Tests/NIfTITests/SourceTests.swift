@@ -73,7 +73,7 @@ import VolumeFormat
     }
     for jobs in [1, 3, 16] {
       let list = SourceList([FilePath(path)], list: nil)
-      let ahead = ReadAhead(jobs: jobs) { try list.next() }
+      let ahead = try ReadAhead(jobs: jobs) { try list.next() }
       var seen: [Int] = []
       var failures: [String] = []
       while let event = ahead.next() {

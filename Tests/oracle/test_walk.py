@@ -1,11 +1,15 @@
 """What a walk, a list, a table and a sidecar do with names that are not plain files."""
 
+import gzip
 import io
 import os
+import subprocess
 
+import numpy as np
 import pytest
+import zstandard
 from frames import OPEN, read_frames
-from support import bash, ok, one_clear_line, ramp, save
+from support import BIN, bash, environment, ok, one_clear_line, ramp, save
 
 PATIENCE = 20  # seconds, after which a tool that waits for a pipe is taken for hung
 
@@ -204,3 +208,61 @@ def test_no_part_of_a_subject_is_cut_off(box, name):
              for kind, header, _ in read_frames(io.BytesIO(ok("nifti-cat in", box).out))
              if kind == OPEN]
     assert found == [name.format(1), name.format(2)]
+
+
+def with_extension(path, size):
+    """A NIfTI file with an extension of so many bytes."""
+    data = bytearray(save(path, ramp((5, 4, 3))).read_bytes())
+    header, voxels = data[:348], data[352:]
+    header[108:112] = np.array([352 + size], "<f4").tobytes()
+    head = np.array([size, 6], "<i4").tobytes()
+    path.write_bytes(header + b"\1\0\0\0" + head + bytes(size - 8) + voxels)
+
+
+def zstd(data, window):
+    """One frame with a window of so many bits, whatever it holds."""
+    parameters = zstandard.ZstdCompressionParameters.from_level(1, window_log=window)
+    packer = zstandard.ZstdCompressor(compression_params=parameters).compressobj()
+    return packer.compress(data) + packer.flush()
+
+
+def test_what_waits_for_its_turn_comes_in_order(box):
+    data = save(box / "plain.nii", ramp((60, 50, 40))).read_bytes()
+    for number in range(0, 40, 5):
+        with_extension(box / "in" / f"{number:02}.nii", 16 << 20)
+        (box / "in" / f"{number + 1:02}.nii.zst").write_bytes(zstd(data, 27))
+        (box / "in" / f"{number + 2:02}.nii.zst").write_bytes(
+            zstd(data[:9000], 10) + zstd(data[9000:], 25))
+        (box / "in" / f"{number + 3:02}.nii.gz").write_bytes(gzip.compress(data, 1))
+        (box / "in" / f"{number + 4:02}.nii").write_bytes(data)
+    one = ok("nifti-cat -j 1 in | sha256sum", box)
+    for jobs in (2, 16, 64):
+        assert ok(f"nifti-cat -j {jobs} in | sha256sum", box).out == one.out, jobs
+
+
+def test_memory_is_bounded_however_many_files_are_read_at_once(box):
+    with_extension(box / "in" / "0.nii", 16 << 20)
+    for number in range(1, 20):
+        os.link(box / "in" / "0.nii", box / "in" / f"{number}.nii")
+    child = subprocess.Popen([BIN / "nifti-cat", "-q", "-j", "16", "in"], cwd=box,
+                             env=environment(), stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(child.pid, 0)
+    child.returncode = os.waitstatus_to_exitcode(status)
+    assert child.returncode == 0
+    assert usage.ru_maxrss < 300_000, f"{usage.ru_maxrss} KB"
+
+
+@pytest.mark.parametrize("words", [["bad.nii", "-"], ["bad.nii", "/dev/stdin"], ["-T", "-"]])
+def test_a_pipe_that_says_nothing_holds_up_no_failure(box, words):
+    (box / "bad.nii").write_bytes(bytes(400))
+    child = subprocess.Popen([BIN / "nifti-cat", "-j", "4", *words], cwd=box, env=environment(),
+                             stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
+                             stderr=subprocess.PIPE)
+    if "-T" in words:
+        child.stdin.write(b"bad.nii\n")
+        child.stdin.flush()
+    try:
+        assert child.wait(PATIENCE) == 65
+    finally:
+        child.kill()
+        child.communicate()

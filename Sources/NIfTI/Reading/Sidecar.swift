@@ -7,11 +7,16 @@ enum Sidecar {
   /// The most bytes that one may have.
   static let maximumBytes = 1 << 20
 
+  /// How many bytes a byte of JSON may become when it is decoded.
+  private static let growth = 64
+
   /// The object in the JSON file beside `files`; nil if there is no such file.
   ///
   /// - Throws: `FormatError` for anything but an object of at most 1 MiB; `NIfTIError` for a file
   ///   that is absent; `PassedOver` for what is no file; `IOFailure`.
-  static func read(beside files: SourcePath) throws -> JSONValue? {
+  static func read(
+    beside files: SourcePath, claim: (Int) throws -> Void
+  ) throws -> JSONValue? {
     if files.isStandardInput { return nil }
     let path = files.sidecar
     guard let kind = try FoundFile.status(of: path)?.kind else { return nil }
@@ -20,6 +25,7 @@ enum Sidecar {
     guard bytes.count <= maximumBytes else {
       throw FormatError(path.string, "a sidecar may have 1 MiB, and it has more")
     }
+    if bytes.count > 1 << 14 { try claim(bytes.count * growth) }
     if bytes.starts(with: [0xEF, 0xBB, 0xBF]) { bytes.removeFirst(3) }
     return .object(try JSON.decode([String: JSONValue].self, from: bytes, in: path.string))
   }

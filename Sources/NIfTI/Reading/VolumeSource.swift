@@ -24,15 +24,19 @@ public struct VolumeSource: Sendable {
   ///
   /// Of attributes, those of the table hold before the sidecar, that before entities of the name.
   ///
+  /// `claim` is that of `NIfTIFile`.
+  ///
   /// - Returns: a sidecar that is no file; the header says so among its quirks.
   /// - Throws: `FormatError`, `NIfTIError` or `IOFailure` for a sidecar that cannot be read.
-  func describe(_ header: inout VolumeHeader, readsSidecar: Bool) throws -> PassedOver? {
+  func describe(
+    _ header: inout VolumeHeader, readsSidecar: Bool, claim: (Int) throws -> Void
+  ) throws -> PassedOver? {
     header.obsID = obsID
     header.obsSubjectID = obsSubjectID
     var attributes = BIDSName(files.name)?.attributes ?? [:]
     var passedOver: PassedOver?
     do {
-      if readsSidecar { attributes["sidecar"] = try Sidecar.read(beside: files) }
+      if readsSidecar { attributes["sidecar"] = try Sidecar.read(beside: files, claim: claim) }
     } catch let sidecar as PassedOver {
       passedOver = sidecar
       header.quirks = (header.quirks ?? []) + ["its sidecar is \(sidecar.what), and was not read"]
