@@ -90,11 +90,17 @@ public final class InputFile: @unchecked Sendable {
 
   /// Its size in bytes if it is a regular file.
   public func size() throws(IOFailure) -> UInt64? {
+    let status = try status()
+    return status.kind == .file ? status.size : nil
+  }
+
+  /// What was opened, whatever its name stands for by now.
+  public func status() throws(IOFailure) -> FileStatus {
     var status = stat()
     guard fstat(descriptor.rawValue, &status) == 0 else {
       throw IOFailure(.transfer, "stat", path, Errno(rawValue: errno))
     }
-    return status.st_mode & S_IFMT == S_IFREG ? UInt64(max(0, status.st_size)) : nil
+    return FileStatus(status)
   }
 
   /// Asks for a pipe as large as a data frame, where this is a pipe; nothing if it is refused.

@@ -5,11 +5,19 @@ public import SystemPackage
 public enum Publishing {
   /// Makes the directory `path` if it does not exist; its parent must.
   public static func makeDirectory(_ path: String) throws(IOFailure) {
-    if mkdir(path, 0o777) == 0 {
-      try syncDirectory(parent(of: path))
-    } else if errno != EEXIST {
+    _ = try makeNewDirectory(path)
+  }
+
+  /// Makes the directory `path`; its parent must exist.
+  ///
+  /// - Returns: false if something has the name.
+  public static func makeNewDirectory(_ path: String) throws(IOFailure) -> Bool {
+    guard mkdir(path, 0o777) == 0 else {
+      if errno == EEXIST { return false }
       throw IOFailure(.create, "create directory", path, Errno(rawValue: errno))
     }
+    try syncDirectory(parent(of: path))
+    return true
   }
 
   /// Makes the directory `path` and those above it that do not exist.
@@ -182,6 +190,91 @@ public func directoryEntries(_ path: FilePath) throws(IOFailure) -> [FilePath.Co
       second.withPlatformString { strcmp(first, $0) < 0 }
     }
   }
+}
+
+/// A file or a folder itself, whatever names it has.
+public struct FileIdentity: Hashable, Sendable {
+  private let device: UInt64
+  private let number: UInt64
+
+  fileprivate init(_ status: stat) {
+    device = UInt64(status.st_dev)
+    number = UInt64(status.st_ino)
+  }
+}
+
+/// What a name stands for.
+public struct FileStatus: Sendable {
+  /// The kinds of things that have names; the text is for messages.
+  public enum Kind: String, Sendable {
+    case file = "a file"
+    case folder = "a folder"
+    case link = "a symbolic link"
+    case pipe = "a named pipe"
+    case socket = "a socket"
+    case device = "a device"
+  }
+
+  /// The kind.
+  public let kind: Kind
+  /// Which of its kind it is.
+  public let identity: FileIdentity
+  /// Its size in bytes, if it is a file; else 0.
+  public let size: UInt64
+
+  /// Looks at what has the name `path`, and, unless `following` is false, at what a symbolic link
+  /// leads to; nil if there is nothing, or no such name can be.
+  ///
+  /// stat(2), lstat(2)
+  public init?(_ path: FilePath, following: Bool = true) throws(IOFailure) {
+    var status = stat()
+    guard path.withPlatformString({ following ? stat($0, &status) : lstat($0, &status) }) == 0
+    else {
+      let reason = Errno(rawValue: errno)
+      switch reason {
+      case .noSuchFileOrDirectory, .notDirectory, .tooManySymbolicLinkLevels, .fileNameTooLong:
+        return nil
+      default: throw IOFailure(.open, "open", path.string, reason)
+      }
+    }
+    self.init(status)
+  }
+
+  init(_ status: stat) {
+    kind =
+      switch status.st_mode & S_IFMT {
+      case S_IFREG: .file
+      case S_IFDIR: .folder
+      case S_IFLNK: .link
+      case S_IFIFO: .pipe
+      case S_IFSOCK: .socket
+      default: .device
+      }
+    identity = FileIdentity(status)
+    size = kind == .file ? UInt64(max(0, status.st_size)) : 0
+  }
+}
+
+/// The path by which its folder lists what has the name `path`, if that is another path.
+///
+/// File systems take two names for one that differ in case or in the form of their letters only.
+public func otherPath(of path: FilePath) throws(IOFailure) -> FilePath? {
+  guard let identity = try FileStatus(path, following: false)?.identity else { return nil }
+  let folder = path.removingLastComponent()
+  for name in try directoryEntries(folder.isEmpty ? "." : folder) where name != path.lastComponent {
+    let other = folder.appending(name)
+    if try FileStatus(other, following: false)?.identity == identity { return other }
+  }
+  return nil
+}
+
+/// What the symbolic link `path` says, there or not; nil if it is none.
+///
+/// readlink(2)
+public func linkTarget(_ path: FilePath) -> FilePath? {
+  var target = [CChar](repeating: 0, count: Int(PATH_MAX) + 1)
+  let count = path.withPlatformString { readlink($0, &target, target.count - 1) }
+  return count > 0 ? FilePath(platformString: target) : nil
 }
 
 /// `path` from the root, without links and dots.

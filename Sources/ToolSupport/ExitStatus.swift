@@ -53,13 +53,7 @@ public func explain(_ error: any Error) -> ToolFailure {
     }
   case let error as NIfTIError:
     ToolFailure(error.kind == .missing ? .noInput : .badData, error.description)
-  case let error as NIfTIWriter.Exists:
-    ToolFailure(
-      .cannotCreate,
-      "cannot create '\(error.path)': "
-        + (error.isOwn
-          ? "another volume of this stream has the name; --name makes names that differ"
-          : "it exists; --force replaces it"))
+  case let error as NIfTIWriter.Exists: ToolFailure(.cannotCreate, error.description)
   case let unsure as UnsureCommit:
     ToolFailure(
       explain(unsure.cause).status,

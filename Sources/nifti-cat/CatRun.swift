@@ -18,6 +18,7 @@ struct CatRun {
   private var isWarned = false
   private var refused: UInt64 = 0
   private var skipped: UInt64 = 0
+  private var passedOver = 0
 
   init(options: NiftiCat, subjects: SubjectRule?, writer: FrameWriter, progress: Progress) {
     self.options = options
@@ -45,11 +46,16 @@ struct CatRun {
       case .close(let quirks): if isOpen { try close(quirks) }
       // A source that was refused when it was opened is not refused again.
       case .failure(let error, let wasOpen): if isOpen || !wasOpen { try refuse(error) }
+      case .passedOver(let found):
+        passedOver += 1
+        if options.verbose { tell("passing over '\(found.path)': it is \(found.what)") }
       }
     }
     try writer.end(skipped: skipped)
-    if options.verbose || (!options.quiet && UInt64(read) + refused > 1) {
-      tell("\(read) read, \(warned) with warnings, \(refused) refused")
+    if options.verbose || (!options.quiet && (UInt64(read) + refused > 1 || passedOver > 0)) {
+      tell(
+        "\(read) read, \(warned) with warnings, \(refused) refused"
+          + (passedOver > 0 ? ", \(passedOver) passed over" : ""))
     }
     return refused > 0 ? .partial : .done
   }

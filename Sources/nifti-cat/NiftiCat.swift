@@ -93,12 +93,12 @@ struct NiftiCat: Tool {
       options: self, subjects: try subjectFrom.map(SubjectRule.init),
       writer: FrameWriter(output), progress: progress)
     let ahead = try ReadAhead(jobs: jobs.count, readsSidecars: sidecar) { try sources.next() }
+    defer { ahead.cancel() }
     let status: ExitStatus
     do {
       status = try run.pass(ahead)
     } catch {
       progress.clear()
-      // Threads that still read have nothing to finish: the process ends here.
       throw error
     }
     try output.close()
@@ -117,7 +117,10 @@ struct NiftiCat: Tool {
     while true {
       do {
         guard let source = try sources.next() else { return sum }
-        sum += source.files.size
+        let (more, overflow) = sum.addingReportingOverflow(source.files.size)
+        // Sizes are what a file system says; of such a sum nobody needs a share.
+        if overflow { return 0 }
+        sum = more
       } catch {}  // It will be reported when its turn comes.
     }
   }

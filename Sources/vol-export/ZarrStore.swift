@@ -1,4 +1,5 @@
 import ByteIO
+import SystemPackage
 import ToolSupport
 import VolumeFormat
 
@@ -13,7 +14,7 @@ final class ZarrStore: VolumeSink, @unchecked Sendable {
   private let monitor = Monitor()
   private var expected: [(record: CatalogRecord, stage: Stage)] = []
   private var next = 0
-  private var header: VolumeHeader?
+  private var current: (header: VolumeHeader, record: CatalogRecord, stage: Stage)?
   private var pack: InputFile?
 
   /// Makes a folder beside `path`, with the group of a collection, or of all.
@@ -22,7 +23,7 @@ final class ZarrStore: VolumeSink, @unchecked Sendable {
   init(_ path: String, _ snapshot: Snapshot, collection: ExactString?) throws {
     var path = path
     while path.count > 1, path.hasSuffix("/") { path.removeLast() }
-    if fileExists(path) {
+    if try FileStatus(FilePath(path), following: false) != nil {
       throw ToolFailure(.cannotCreate, "cannot create '\(path)': it exists")
     }
     self.path = path
@@ -30,10 +31,15 @@ final class ZarrStore: VolumeSink, @unchecked Sendable {
     let parent = Publishing.parent(of: path)
     try Publishing.makeDirectories(parent)
     temporary = "\(parent)/.vol-export-\(randomIdentifier())"
-    try Publishing.makeDirectory(temporary)
-    try write(ZarrNode.group(about), "zarr.json")
-    for name in snapshot.manifest.collections.keys where name == collection ?? name {
-      try makeGroup(name)
+    try makeNode("")
+    do {
+      try write(ZarrNode.group(about), "zarr.json")
+      for name in snapshot.manifest.collections.keys where name == collection ?? name {
+        try makeGroup(name)
+      }
+    } catch {
+      remove()
+      throw error
     }
   }
 
@@ -49,16 +55,8 @@ final class ZarrStore: VolumeSink, @unchecked Sendable {
     monitor.update { expected.append((record, stage)) }
   }
 
-  func open(_ header: VolumeHeader) { self.header = header }
-  func extra(_ bytes: [UInt8], afterVoxels: Bool) {}
-  func data(_ bytes: UnsafeMutableRawBufferPointer) {}
-  func drop(reason: String) {}
-  func end(skipped: UInt64) {}
-  var voxelCRC: UInt32? { nil }
-
-  /// The volume is what was stored: its shard is copied.
-  func close() throws {
-    guard let header else { return }
+  /// The volume gets its folder, which must be new, before its voxels are read.
+  func open(_ header: VolumeHeader) throws {
     let (record, stage) = monitor.update {
       defer { next += 1 }
       let result = expected[next]
@@ -69,7 +67,20 @@ final class ZarrStore: VolumeSink, @unchecked Sendable {
       }
       return result
     }
-    let node = "\(ZarrNode.name(stage.collection))/\(ZarrNode.name(record.obsID))"
+    current = (header, record, stage)
+    try makeNode(node(record, stage))
+  }
+
+  func extra(_ bytes: [UInt8], afterVoxels: Bool) {}
+  func data(_ bytes: UnsafeMutableRawBufferPointer) {}
+  func drop(reason: String) {}
+  func end(skipped: UInt64) {}
+  var voxelCRC: UInt32? { nil }
+
+  /// The volume is what was stored: its shard is copied.
+  func close() throws {
+    guard let (header, record, stage) = current else { return }
+    let node = node(record, stage)
     let key = "\(node)/\(ZarrNode.chunkKey(header))"
     try Publishing.makeDirectories("\(temporary)/\(Publishing.parent(of: key))")
     let source = "\(snapshot.dataset.path)/\(stage.packs[record.pack].path)"
@@ -84,7 +95,7 @@ final class ZarrStore: VolumeSink, @unchecked Sendable {
 
   /// Gives the store its name.
   func publish() throws {
-    guard !fileExists(path) else {
+    guard try FileStatus(FilePath(path), following: false) == nil else {
       throw ToolFailure(.cannotCreate, "cannot create '\(path)': it exists by now")
     }
     try Publishing.rename(temporary, to: path)
@@ -96,8 +107,26 @@ final class ZarrStore: VolumeSink, @unchecked Sendable {
   private func makeGroup(_ name: ExactString) throws {
     var attributes = about
     attributes["collection"] = .string(name)
-    try Publishing.makeDirectory("\(temporary)/\(ZarrNode.name(name))")
+    try makeNode(ZarrNode.name(name))
     try write(ZarrNode.group(attributes), "\(ZarrNode.name(name))/zarr.json")
+  }
+
+  private func node(_ record: CatalogRecord, _ stage: Stage) -> String {
+    "\(ZarrNode.name(stage.collection))/\(ZarrNode.name(record.obsID))"
+  }
+
+  /// Makes the folder of a group or an array.
+  ///
+  /// - Throws: `ToolFailure` if it is there: the file system then takes two names for one.
+  private func makeNode(_ name: String) throws {
+    let folder = name.isEmpty ? temporary : "\(temporary)/\(name)"
+    if try Publishing.makeNewDirectory(folder) { return }
+    let other = try otherPath(of: FilePath(folder))?.lastComponent?.string
+    throw ToolFailure(
+      .cannotCreate,
+      "cannot create '\(name)' in '\(path)': "
+        + (other.map { "the file system takes it for '\($0)', which is there already" }
+          ?? "it is there already"))
   }
 
   private func write(_ document: [UInt8], _ name: String) throws {

@@ -24,7 +24,7 @@ import inject
 import support
 from dataset import Dataset, staged, staged_tables
 from frames import FrameWriter
-from support import bash, ok, quote, ramp
+from support import bash, ok, quote, ramp, snapshot
 
 WRITERS, COMMITTERS, REMOVERS = 16, 8, 2
 
@@ -91,7 +91,7 @@ class Contention:
         result = self.tool(argv, {0, 66, 75})
         if result.returncode == 0:
             with self.lock:
-                self.numbers.append(int(result.stdout))
+                self.numbers.append(int(result.stdout.split(b":")[0]))
                 if len(argv) > 2:
                     self.committed.add(argv[2])
 
@@ -111,7 +111,7 @@ class Contention:
             result = self.tool(["vol-rm", "ds", *sorted(some)], {0, 75})
             with self.lock:
                 if result.returncode == 0:
-                    self.numbers.append(int(result.stdout))
+                    self.numbers.append(int(result.stdout.split(b":")[0]))
                 elif result.returncode == 75:
                     self.removed -= some
         time.sleep(random.uniform(0, 0.5))
@@ -169,7 +169,7 @@ class Contention:
         return self.count
 
     def check(self):
-        last = int(ok("vol-commit --if-staged ds", self.box).text) if self.is_staged() else None
+        last = snapshot(ok("vol-commit --if-staged ds", self.box)) if self.is_staged() else None
         if last:
             self.numbers.append(last)
         dataset = Dataset(self.box / "ds")

@@ -76,6 +76,14 @@ def ok(script, cwd, **options):
     return result
 
 
+def snapshot(result):
+    """The number that vol-commit or vol-rm printed, before the digest of its manifest."""
+    text = result if isinstance(result, str) else result.text
+    found = re.fullmatch(r"([1-9][0-9]*):[0-9a-f]{64}\n", text)
+    assert found, f"not a number and a digest: {text!r}"
+    return int(found[1])
+
+
 def statuses(script, cwd, **options):
     """The exit status of each part of a pipeline whose output does not matter, and its stderr."""
     result = bash(script + ' >/dev/null; echo "${PIPESTATUS[*]}"', cwd, **options)

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from dataset import Dataset, staged
-from support import bash, ids, ok, ramp, save, tree
+from support import bash, ids, ok, ramp, save, snapshot, tree
 
 
 def stage(box, names, dataset="ds", collection="CT", options=""):
@@ -22,11 +22,11 @@ def test_a_stage_is_invisible_until_committed_and_a_snapshot_stays(box):
     first = stage(box, ["a", "b"])
     assert bash("vol-cat ds", box).status == 66 and bash("vol-ls ds", box).status == 66
     assert list(staged(box / "ds")) == [first]
-    assert ok("vol-commit ds", box).text == "1\n"
+    assert snapshot(ok("vol-commit ds", box)) == 1
     before = tree(box / "ds")
     stage(box, ["c"], collection="MR")
     assert ids("ds", box) == ["a", "b"]
-    assert ok("vol-commit ds", box).text == "2\n"
+    assert snapshot(ok("vol-commit ds", box)) == 2
     assert ids("ds", box) == ["a", "b", "c"]
     assert ids("ds", box, "@1") == ["a", "b"] == list(Dataset(box / "ds", 1).volumes)
     dataset = Dataset(box / "ds")
@@ -113,7 +113,7 @@ def test_eight_commits_at_once_lose_nothing_and_repeat_nothing(box):
     assert {result.status for result in results} <= {0, 75}, results
     if any(result.status == 75 for result in results):
         results.append(ok("vol-commit ds", box))
-    numbers = [int(result.text) for result in results if result.status == 0]
+    numbers = [snapshot(result) for result in results if result.status == 0]
     assert sorted(numbers) == list(range(1, len(numbers) + 1)), numbers
     everything = sorted(f"{letter}{number}" for letter in "vw" for number in range(8))
     dataset = Dataset(box / "ds")

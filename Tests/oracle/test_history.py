@@ -15,7 +15,7 @@ import inject
 import pytest
 from dataset import Dataset, reseal, staged, staged_tables
 from frames import FrameWriter
-from support import bash, environment, ids, ok, one_clear_line, quote, ramp, tree
+from support import bash, environment, ids, ok, one_clear_line, quote, ramp, snapshot, tree
 
 
 def stream(volumes, shape=(7, 6, 5), dtype="int16", extra=b"header", **header):
@@ -43,7 +43,7 @@ def write(box, volumes, collection="CT", options="", **form):
 def commit(box, volumes, collection="CT", options=""):
     """Stage and commit volumes; the snapshot's number."""
     write(box, volumes, collection, options)
-    return int(ok("vol-commit ds", box).text)
+    return snapshot(ok("vol-commit ds", box))
 
 
 def voxels(seed):
@@ -77,13 +77,13 @@ def unchanged(box, command, status, *said, **options):
 def test_expect_commits_on_top_of_the_snapshot_named_and_of_no_other(box):
     write(box, "a")
     unchanged(box, "vol-commit --expect 1 ds", 75, "0", "1")
-    assert ok("vol-commit --expect 0 ds", box).text == "1\n"
+    assert snapshot(ok("vol-commit --expect 0 ds", box)) == 1
     write(box, "b")
     for number in (0, 2, 2**64 - 1):
         unchanged(box, f"vol-commit --expect {number} ds", 75, str(number))
-    assert ok("vol-commit --expect 1 ds", box).text == "2\n"
+    assert snapshot(ok("vol-commit --expect 1 ds", box)) == 2
     unchanged(box, "vol-rm --expect 1 ds a", 75, "1", "2")
-    assert ok("vol-rm --expect 2 ds a", box).text == "3\n"
+    assert snapshot(ok("vol-rm --expect 2 ds a", box)) == 3
     for number in ("-1", "x", "1.5", str(2**64)):
         assert unchanged(box, f"vol-commit --expect {number} ds", 64).out == b""
 
@@ -110,12 +110,12 @@ def test_if_staged_without_anything_staged_is_done_where_there_is_a_snapshot(box
     record.unlink()
     unchanged(box, "vol-commit --if-staged ds", 66, "ds")
     record.write_bytes(data)
-    assert ok("vol-commit --if-staged ds", box).text == "1\n"
-    assert unchanged(box, "vol-commit --if-staged ds", 0).out == b"1\n"
+    assert snapshot(ok("vol-commit --if-staged ds", box)) == 1
+    assert snapshot(unchanged(box, "vol-commit --if-staged ds", 0)) == 1
     assert unchanged(box, "vol-commit --if-staged -q ds", 0).out == b""
     unchanged(box, f"vol-commit --if-staged ds {stage}", 66, stage)
     write(box, "b")
-    assert ok("vol-commit --if-staged ds", box).text == "2\n"
+    assert snapshot(ok("vol-commit --if-staged ds", box)) == 2
 
 
 # vol-rm
@@ -134,7 +134,7 @@ def three(box):
 
 def test_a_removed_volume_is_gone_and_no_byte_of_the_past_is(three):
     before, streams = tree(three / "ds"), [ok(f"vol-cat ds@{n}", three).out for n in (1, 2)]
-    assert ok("vol-rm --meta reason=withdrawn --meta who=me ds b m", three).text == "3\n"
+    assert snapshot(ok("vol-rm --meta reason=withdrawn --meta who=me ds b m", three)) == 3
     dataset = Dataset(three / "ds")
     assert held(three) == ["a", "c", "d", "e", "n"] == sorted(ids("ds", three))
     assert dataset.manifest["metadata"] == {"reason": "withdrawn", "who": "me"}
@@ -148,7 +148,7 @@ def test_a_removed_volume_is_gone_and_no_byte_of_the_past_is(three):
     assert [ok(f"vol-cat ds@{n}", three).out for n in (1, 2)] == streams
     assert held(three, 2) == ["a", "b", "c", "d", "e", "m", "n"]
     # Catalogs that were revised already are revised again.
-    assert ok("vol-rm ds a", three).text == "4\n"
+    assert snapshot(ok("vol-rm ds a", three)) == 4
     assert held(three) == ["c", "d", "e", "n"] and held(three, 3) == ["a", "c", "d", "e", "n"]
     for number in (1, 2, 3, 4):
         assert bash(f"vol-verify --full -q ds@{number}", three).status == 0
@@ -167,10 +167,10 @@ def test_ids_come_from_operands_and_from_lists_each_once(three):
     assert tree(three / "ds") == before
     assert ok("vol-rm -q -T list ds a", three).text == ""
     assert held(three) == ["c", "d", "e", "n"]
-    assert ok("vol-rm -f -0 -T nul ds", three).text == "4\n"
+    assert snapshot(ok("vol-rm -f -0 -T nul ds", three)) == 4
     assert held(three) == ["d", "e", "n"]
     # An empty list is no error, and no snapshot.
-    assert unchanged(three, "vol-rm -T /dev/null ds", 0).out == b"4\n"
+    assert snapshot(unchanged(three, "vol-rm -T /dev/null ds", 0)) == 4
     assert unchanged(three, "vol-rm ds", 64).out == b""
     unchanged(three, "vol-rm -T no-such-list ds", 66, "no-such-list")
 
@@ -180,9 +180,9 @@ def test_an_id_that_is_not_there_is_an_error_or_passed_over(three):
     unchanged(three, "vol-rm -n ds nobody a", 66, "nobody")
     # What is staged only is not in the snapshot.
     unchanged(three, "vol-rm ds later", 66, "later")
-    assert unchanged(three, "vol-rm -f ds nobody later", 0).out == b"2\n"
+    assert snapshot(unchanged(three, "vol-rm -f ds nobody later", 0)) == 2
     assert unchanged(three, "vol-rm -fn ds nobody a", 0).out == b"CT\ta\n"
-    assert ok("vol-rm -f ds nobody a", three).text == "3\n"
+    assert snapshot(ok("vol-rm -f ds nobody a", three)) == 3
     assert "a" not in held(three)
     unchanged(three, "vol-rm ds a", 66, "a")
 
@@ -205,9 +205,9 @@ def test_all_volumes_of_a_stage_of_a_collection_and_of_the_dataset_can_go(three)
     assert dataset.subjects.rows == [["s1", "50"]]
     assert ok("vol-ls --tsv ds", three).lines[1:] == [] == ids("ds", three)
     assert bash("vol-verify --full -q ds", three).status == 0
-    assert unchanged(three, "vol-rm -f ds a", 0).out == b"4\n"
+    assert snapshot(unchanged(three, "vol-rm -f ds a", 0)) == 4
     # What was staged before comes in after.
-    assert ok("vol-commit ds", three).text == "5\n" and held(three) == ["later"]
+    assert snapshot(ok("vol-commit ds", three)) == 5 and held(three) == ["later"]
     assert held(three, 2) == ["a", "b", "c", "d", "e", "m", "n"]
 
 
@@ -235,7 +235,7 @@ def test_a_stage_whose_record_was_left_behind_does_not_come_back_after_removal(b
     record.write_bytes(data)
     assert ok("vol-ls --staged --tsv ds", box).lines[1:] == []
     ok("vol-rm ds b", box)
-    assert bash("vol-commit --if-staged ds", box).text == "3\n" and held(box) == ["a"]
+    assert snapshot(bash("vol-commit --if-staged ds", box)) == 3 and held(box) == ["a"]
     assert not record.exists()
 
 
@@ -277,7 +277,7 @@ def test_a_volume_that_differs_is_refused_unless_it_is_to_replace(box, what):
     stage = ok("vol-write -q --replace ds CT", box, stdin=data).text.strip()
     assert sorted(volume.obs_id for volume in staged(box / "ds")[stage]) == ["other", "x"]
     assert found(box) == old
-    assert ok("vol-commit ds", box).text == "2\n"
+    assert snapshot(ok("vol-commit ds", box)) == 2
     dataset = Dataset(box / "ds")
     assert held(box) == ["other", "same", "x"]
     assert dataset["x"].array().tobytes(order="F") == ramp(
@@ -457,7 +457,7 @@ def test_old_snapshots_go_with_what_only_they_need(three):
     assert bash("vol-verify --full -q ds", three).status == 0
     assert unchanged(three, "vol-gc -q --keep-last 1 --grace 0 ds", 0).out == b""
     # The numbers go on, what was staged is still staged, and HEAD is right.
-    assert ok("vol-commit ds", three).text == "5\n"
+    assert snapshot(ok("vol-commit ds", three)) == 5
     assert held(three) == ["b", "c", "d", "e", "later"] and min(Dataset(three / "ds").manifests) == 4
     rows = [json.loads(line) for line in ok("vol-ls --json --snapshots ds", three).lines]
     assert [(row["snapshot"], row["parent"]) for row in rows] == [(4, 3), (5, 4)]

@@ -243,16 +243,19 @@ def answers(data):
 def test_a_bad_request_is_answered_and_the_next_one_too(scanned):
     box, images = scanned
     good = "odd-u1_3d 1:3,1:3,1:3"
-    bad = {"": None, "odd-u1_3d": "a request is", "nobody :": "no volume 'nobody'",
-           "odd-u1_3d 90:": "no voxel", "odd-u1_3d 0,0,0,0": "3 axes", "odd-u1_3d 1:2:3": "a request",
-           "\xff\xfe :": "UTF-8", "two words :": "no volume 'two words'", ":": "a request is"}
+    bad = {"": None, "odd-u1_3d": ("request", "a request is"),
+           "nobody :": ("missing", "no volume 'nobody'"), "odd-u1_3d 90:": ("region", "no voxel"),
+           "odd-u1_3d 0,0,0,0": ("region", "3 axes"), "odd-u1_3d 1:2:3": ("request", "a request"),
+           "\xff\xfe :": ("request", "UTF-8"), "two words :": ("missing", "no volume 'two words'"),
+           ":": ("request", "a request is")}
     requests = b"".join(f"{request}\n{good}\r\n".encode("latin-1") for request in bad)
     found = answers(ok("vol-cat --batch ds", box, stdin=requests).out)
     wanted = images["u1_3d"][0][1:3, 1:3, 1:3].tobytes(order="F")
     for said in bad.values():
         if said:  # an empty line is no request
             head, body = found.pop(0)
-            assert list(head) == ["error"] and said in head["error"], (said, head)
+            assert set(head) == {"error", "kind"}, head
+            assert head["kind"] == said[0] and said[1] in head["error"], (said, head)
         assert found.pop(0)[1] == wanted
     assert not found
 
@@ -278,16 +281,51 @@ def test_damage_is_an_answer(scanned, tmp_path):
     assert "odd-i2_3d" in found[1][0]["error"] and "chunk 0" in found[1][0]["error"]
 
 
-def test_a_region_over_its_limit_is_refused_in_one_line(box):
+def large(box):
+    """A volume of which all but a plane is just what an answer may hold in one."""
+    array = ramp((1024, 1024, 65), "uint8")
     out = io.BytesIO()
     writer = FrameWriter(out)
-    writer.volume(np.zeros((1024, 1024, 65), "u1"), obs_id="v")
+    writer.volume(array, obs_id="v")
     writer.end()
     ok("vol-write -q ds CT", box, stdin=out.getvalue())
     ok("vol-commit -q ds", box)
-    found = answers(ok("vol-cat --batch ds", box, stdin=b"v :\nv :,:,1:\n").out)
-    assert "over 64 MiB" in found[0][0]["error"] and found[1] == (
-        found[1][0], bytes(1024 * 1024 * 64))
+    return array
+
+
+def test_a_large_region_comes_in_parts(box):
+    array = large(box)
+    stream = io.BytesIO(ok("vol-cat --batch ds", box, stdin=b"v :\nv :,:,1:\nv 3:,2:,:\nv 7,7,7\n").out)
+    for region, is_whole in ((np.s_[:], False), (np.s_[:, :, 1:], True), (np.s_[3:, 2:], False),
+                             (np.s_[7:8, 7:8, 7:8], True)):
+        wanted = array[region].tobytes(order="F")
+        head = json.loads(stream.readline())
+        assert head["bytes"] == len(wanted) and ("parts" in head) != is_whole
+        if is_whole:
+            assert stream.read(len(wanted)) == wanted
+            continue
+        data = b""
+        for _ in range(head["parts"]):
+            size = json.loads(stream.readline())["bytes"]
+            assert 0 < size <= 32 << 20
+            data += stream.read(size)
+        assert data == wanted
+    assert stream.read() == b""
+
+
+def test_damage_in_a_part_ends_the_answer_and_not_the_run(box):
+    array = large(box)
+    volume = Dataset(box / "ds")["v"]
+    with open(volume.pack, "r+b") as file:
+        file.seek(volume.offset + volume.length // 2)
+        file.write(b"\xff" * 8)
+    stream = io.BytesIO(ok("vol-cat --batch ds", box, stdin=b"v :\nv 0:2,0:2,0:2\n").out)
+    head = json.loads(stream.readline())
+    while "error" not in (part := json.loads(stream.readline())):
+        stream.read(part["bytes"])
+    assert part["kind"] == "damage" and head["parts"] > 1
+    assert json.loads(stream.readline())["bytes"] == 8
+    assert stream.read() == array[:2, :2, :2].tobytes(order="F")
 
 
 def server(box, *words, **options):

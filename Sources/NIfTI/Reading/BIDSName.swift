@@ -3,6 +3,10 @@ public import VolumeFormat
 
 /// The entities of a file's name, as the Brain Imaging Data Structure writes them:
 /// `sub-01_ses-2_T1w`.
+///
+/// A label is all that stands before the next `_`, whatever it is: of two labels that differ in a
+/// byte none becomes the other. Bytes are looked at and not characters, since Swift takes an `_`
+/// and an accent behind it for one character, and two spellings of a letter for one text.
 public struct BIDSName {
   /// The label of `sub-`.
   public var subject: String
@@ -11,29 +15,29 @@ public struct BIDSName {
 
   /// Reads a name without folder and endings; nil if it does not begin with a subject.
   public init?(_ name: String) {
-    let parts = name.split(separator: "_", omittingEmptySubsequences: false)
-    guard parts[0].hasPrefix("sub-") else { return nil }
-    // Whatever follows the label of the subject, in `sub-01.old` say, is not part of it.
-    let label = parts[0].dropFirst(4).prefix(while: Self.isLabel)
-    if label.isEmpty { return nil }
-    subject = String(label)
-    attributes["sub"] = .text(subject)
-    for part in parts {
-      guard let hyphen = part.firstIndex(of: "-") else { continue }
-      let (key, label) = (part[..<hyphen], part[part.index(after: hyphen)...])
-      guard !key.isEmpty, !label.isEmpty, key.allSatisfy({ Self.isLabel($0) && $0 != "+" }),
-        label.allSatisfy(Self.isLabel), attributes[ExactString(String(key))] == nil
-      else { continue }
-      attributes[ExactString(String(key))] = .text(String(label))
+    let parts = name.utf8.split(separator: UInt8(ascii: "_"), omittingEmptySubsequences: false)
+    guard let first = parts.first, first.starts(with: "sub-".utf8), first.count > 4 else {
+      return nil
     }
-    if parts.count > 1, let last = parts.last, !last.isEmpty, last.allSatisfy(Self.isLabel),
+    subject = String(Substring(first.dropFirst(4)))
+    for part in parts {
+      guard let hyphen = part.firstIndex(of: UInt8(ascii: "-")) else { continue }
+      let (key, label) = (part[..<hyphen], part[part.index(after: hyphen)...])
+      guard !key.isEmpty, !label.isEmpty, key.allSatisfy(Self.isAlphanumeric) else { continue }
+      let name = ExactString(String(Substring(key)))
+      if attributes[name] == nil { attributes[name] = .text(String(Substring(label))) }
+    }
+    if parts.count > 1, let last = parts.last, !last.isEmpty, !last.contains(UInt8(ascii: "-")),
       attributes["suffix"] == nil
     {
-      attributes["suffix"] = .text(String(last))
+      attributes["suffix"] = .text(String(Substring(last)))
     }
   }
 
-  private static func isLabel(_ character: Character) -> Bool {
-    character.isASCII && (character.isLetter || character.isNumber) || character == "+"
+  private static func isAlphanumeric(_ byte: UInt8) -> Bool {
+    switch byte {
+    case 0x30...0x39, 0x41...0x5A, 0x61...0x7A: true
+    default: false
+    }
   }
 }

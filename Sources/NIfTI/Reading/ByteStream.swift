@@ -22,7 +22,9 @@ extension ByteStream {
 
   /// The next `count` bytes, or fewer at the end.
   func take(_ count: Int) throws -> [UInt8] {
-    try [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
+    // An empty array has no memory of its own, and its count is everybody's.
+    if count == 0 { return [] }
+    return try [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
       filled = try readFully(into: UnsafeMutableRawBufferPointer(buffer))
     }
   }

@@ -10,6 +10,11 @@ public final class NIfTIFile {
   private static let extraPiece = 1 << 20
   /// Extensions are checked as far as this.
   private static let maximumHeld = 16 << 20
+  /// Source bytes that are held without a claim.
+  private static let smallHeld = 1 << 16
+  /// How often others are claimed: they are read, joined and cut into pieces, and what was freed
+  /// the allocator keeps for a while.
+  private static let copies = 4
 
   /// What the frame header says.
   public private(set) var header: VolumeHeader
@@ -25,12 +30,17 @@ public final class NIfTIFile {
 
   /// Opens a volume and reads its header.
   ///
-  /// - Throws: `NIfTIError` for what is refused; `IOFailure`.
-  public init(_ source: SourcePath) throws {
+  /// - Parameters:
+  ///   - source: its files.
+  ///   - claim: is told how many bytes it will hold that are many, before it does; it may wait, for
+  ///     those who read many files at once.
+  /// - Throws: `NIfTIError` for what is refused; `IOFailure`; what `claim` throws.
+  public init(_ source: SourcePath, claim: @escaping (Int) throws -> Void = { _ in }) throws {
     let path = source.isStandardInput ? "standard input" : source.header.string
     // What is wrong with the voxels is wrong with the file that they are in.
     voxelPath = source.image?.string ?? path
-    var (stream, compression, size) = try Self.open(source.header)
+    let file = source.isPipeOfShell ? try Self.pipe(source) : try FoundFile.open(source.header)
+    var (stream, compression, size) = try Self.open(file, claim: claim)
     var bytes = try stream.take(NIfTIHeader.prefixSize)
     guard !bytes.isEmpty else { throw NIfTIError(path, "the file is empty") }
     guard let headerSize = NIfTIHeader.size(of: bytes) else {
@@ -52,10 +62,11 @@ public final class NIfTIFile {
           header.format == .analyze75
             ? "not a NIfTI file" : "its magic says that the voxels are in an .img file")
       }
-      bytes += try Self.rest(of: stream, path, after: bytes.count)
+      bytes += try Self.rest(of: stream, path, after: bytes.count, claim: claim)
       headerFileBytes = UInt64(bytes.count)
       quirks += stream.quirks
-      (stream, compression, size) = try Self.open(image, plainSize: Self.end(header, layout))
+      (stream, compression, size) = try Self.open(
+        FoundFile.open(image), plainSize: Self.end(header, layout), claim: claim)
       offset = try Self.offset(header, layout, path, size, least: 0, &quirks)
       bytesToPass = offset
     } else {
@@ -80,6 +91,7 @@ public final class NIfTIFile {
     // The extensions are looked through before the volume is announced with its quirks.
     if !header.isPair {
       let count = Int(min(bytesToPass, UInt64(Self.maximumHeld)))
+      if count > Self.smallHeld { try claim(Self.copies * count) }
       let more = try stream.take(count)
       guard more.count == count else {
         throw NIfTIError(path, "it ends before vox_offset \(offset)")
@@ -166,15 +178,19 @@ public final class NIfTIFile {
 
   // MARK: Opening
 
-  /// Opens a file and looks at its first bytes: its contents, how they are compressed, and their
-  /// length where it is known.
+  /// A pipe that the shell made, which is waited for.
+  private static func pipe(_ source: SourcePath) throws -> InputFile {
+    source.isStandardInput
+      ? InputFile(borrowing: 0, name: "standard input") : try InputFile(source.header)
+  }
+
+  /// Looks at the first bytes of a file: its contents, how they are compressed, and their length
+  /// where it is known.
   ///
   /// A file of just `plainSize` bytes is not compressed: voxels may begin like anything.
   private static func open(
-    _ path: FilePath, plainSize: UInt64? = nil
+    _ file: InputFile, plainSize: UInt64? = nil, claim: @escaping (Int) throws -> Void
   ) throws -> (any ByteStream, String, UInt64?) {
-    let file =
-      path == "-" ? InputFile(borrowing: 0, name: "standard input") : try InputFile(path)
     file.widenPipe()
     var head = [UInt8](repeating: 0, count: 1 << 16)
     var count = 0
@@ -189,7 +205,9 @@ public final class NIfTIFile {
     let size = try file.size()
     if plainSize == nil || size != plainSize {
       if GzipStream.isMember(head) { return (GzipStream(file, head: head), "gzip", nil) }
-      if ZstdStream.isFrame(head) { return (ZstdStream(file, head: head), "zstd", nil) }
+      if ZstdStream.isFrame(head) {
+        return (ZstdStream(file, head: head, claim: claim), "zstd", nil)
+      }
     }
     return (PlainStream(file, head: head), "none", size)
   }
@@ -202,9 +220,12 @@ public final class NIfTIFile {
 
   /// All that is left of a pair's header file.
   private static func rest(
-    of stream: any ByteStream, _ path: String, after taken: Int
+    of stream: any ByteStream, _ path: String, after taken: Int, claim: (Int) throws -> Void
   ) throws -> [UInt8] {
-    let bytes = try stream.take(maximumHeld - taken)
+    var bytes = try stream.take(smallHeld)
+    guard bytes.count == smallHeld else { return bytes }
+    try claim(copies * maximumHeld)
+    bytes += try stream.take(maximumHeld - taken - smallHeld)
     if bytes.count == maximumHeld - taken, try !stream.take(1).isEmpty {
       throw NIfTIError(path, "its header file is over 16 MiB")
     }

@@ -6,6 +6,7 @@ public final class SourceList {
   private var list: PathList?
   private var table: SourceTable?
   private var walk: FolderWalk?
+  private let entered = EnteredFolders()
   private var last: FilePath?
 
   /// Goes through `paths`, then through those in `list`.
@@ -18,6 +19,10 @@ public final class SourceList {
   public init(_ table: SourceTable) { self.table = table }
 
   /// The next volume, or nil at the end; after an error, it goes on behind what was at fault.
+  ///
+  /// Whatever leads to a folder, it is gone through once.
+  ///
+  /// - Throws: `PassedOver` for what is no file; `NIfTIError`, `FormatError`, `IOFailure`.
   public func next() throws -> VolumeSource? {
     if table != nil { return try table?.next() }
     while true {
@@ -29,9 +34,9 @@ public final class SourceList {
       }
       walk = nil
       if let path = paths.popFirst() {
-        walk = FolderWalk(path)
+        walk = FolderWalk(path, isOperand: true, entered: entered)
       } else if let path = try nextOfList() {
-        walk = FolderWalk(path)
+        walk = FolderWalk(path, isOperand: false, entered: entered)
       } else {
         return nil
       }

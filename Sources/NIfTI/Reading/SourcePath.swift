@@ -1,5 +1,4 @@
 internal import ByteIO
-internal import Glibc
 public import SystemPackage
 
 /// The file or the two files that one volume is in, by their names.
@@ -31,6 +30,15 @@ public struct SourcePath: Sendable, Equatable {
   /// Whether this is standard input.
   public var isStandardInput: Bool { header == "-" }
 
+  /// Whether this is a pipe that the shell made, as `-` and `<(...)` are, which is waited for.
+  var isPipeOfShell: Bool {
+    if isStandardInput || header == "/dev/stdin" { return true }
+    return ["/dev/fd", "/proc/self/fd"].contains(header.removingLastComponent())
+  }
+
+  /// The single file, or the header and the image.
+  var files: [FilePath] { [header] + (image.map { [$0] } ?? []) }
+
   /// The name of the volume: without folder and endings.
   public var name: String {
     if isStandardInput { return "stdin" }
@@ -39,7 +47,11 @@ public struct SourcePath: Sendable, Equatable {
       path = Self.uncompressed(header)
       path.extension = nil
     }
-    return path.lastComponent?.string ?? ""
+    // As bytes that are no UTF-8 become U+FFFD, so do those that no name may hold.
+    let name = (path.lastComponent?.string ?? "").unicodeScalars
+    return String(
+      String.UnicodeScalarView(
+        name.map { $0.properties.generalCategory == .control ? "\u{FFFD}" : $0 }))
   }
 
   /// The JSON file beside it that may say more of the volume.
@@ -56,11 +68,8 @@ public struct SourcePath: Sendable, Equatable {
 
   /// The size of its files in bytes, as far as it is known.
   public var size: UInt64 {
-    ([header] + (image.map { [$0] } ?? [])).reduce(0) { sum, path in
-      var status = stat()
-      return path.withPlatformString { stat($0, &status) } == 0
-        ? sum + UInt64(max(0, status.st_size)) : sum
-    }
+    // Two files of at most 2^63 - 1 bytes.
+    files.reduce(0) { sum, path in sum + ((try? FileStatus(path))?.size ?? 0) }
   }
 
   // MARK: Endings, which systems without lower case left in several spellings
@@ -97,7 +106,10 @@ public struct SourcePath: Sendable, Equatable {
     of path: FilePath, _ ending: String
   ) throws(NIfTIError) -> FilePath {
     let candidates = partners(of: path, ending)
-    guard let partner = candidates.first(where: fileExists) else {
+    // A link whose target is not there is the partner all the same: which of several files is
+    // taken does not depend on what was fetched.
+    let isThere = { (path: FilePath) in (try? FileStatus(path, following: false)) != nil }
+    guard let partner = candidates.first(where: isThere) else {
       let plain = candidates.first { $0.extension == ending } ?? candidates[0]
       throw NIfTIError(path.string, "'\(plain.string)' is missing", kind: .missing)
     }

@@ -1,5 +1,4 @@
 public import ByteIO
-internal import Glibc
 internal import SystemPackage
 internal import VolumeFormat
 
@@ -36,7 +35,7 @@ public struct SourceTable {
   /// The volume of the next line; nil at the end.
   ///
   /// - Throws: `FormatError` for a line that is not as it must be; `NIfTIError` for a file that
-  ///   cannot be one; `IOFailure`.
+  ///   cannot be one; `PassedOver` for what is no file; `IOFailure`.
   public mutating func next() throws -> VolumeSource? {
     guard let line = try reader.next() else { return nil }
     var path: FilePath?
@@ -61,11 +60,11 @@ public struct SourceTable {
     guard path != "-" else {
       throw FormatError(reader.path, "line \(line.number) names standard input, not a file")
     }
-    var status = stat()
-    if path.withPlatformString({ stat($0, &status) }) == 0, status.st_mode & S_IFMT == S_IFDIR {
+    if try FoundFile.status(of: path)?.kind == .folder {
       throw NIfTIError(path.string, "it is a folder; a table names files")
     }
     var source = VolumeSource(try SourcePath(path))
+    try source.files.requireFiles()
     for (column, text) in described {
       switch column {
       case .obsID: source.obsID = try checked(text, "obs_id", line.number)

@@ -25,19 +25,31 @@ public struct VolumeSource: Sendable {
   ///
   /// Of attributes, those of the table hold before the sidecar, that before entities of the name.
   ///
-  /// - Throws: `FormatError` or `IOFailure` for a sidecar that cannot be read.
-  func describe(_ header: inout VolumeHeader, readsSidecar: Bool) throws {
+  /// `claim` is that of `NIfTIFile`.
+  ///
+  /// - Returns: a sidecar that is no file; the header says so among its quirks.
+  /// - Throws: `FormatError`, `NIfTIError` or `IOFailure` for a sidecar that cannot be read.
+  func describe(
+    _ header: inout VolumeHeader, readsSidecar: Bool, claim: (Int) throws -> Void
+  ) throws -> PassedOver? {
     header.obsID = obsID
     header.obsSubjectID = obsSubjectID
     var attributes = BIDSName(files.name)?.attributes ?? JSONObject()
-    if readsSidecar, let sidecar = try Sidecar.read(beside: files) {
-      attributes["sidecar"] = .object(sidecar.object)
-      for key in sidecar.repeated {
-        let quirk = ExactString("'\(key)' is twice in its sidecar, the last counts")
-        header.quirks = (header.quirks ?? []) + [quirk]
+    var passedOver: PassedOver?
+    do {
+      if readsSidecar, let sidecar = try Sidecar.read(beside: files, claim: claim) {
+        attributes["sidecar"] = .object(sidecar.object)
+        for key in sidecar.repeated {
+          let quirk = ExactString("'\(key)' is twice in its sidecar, the last counts")
+          header.quirks = (header.quirks ?? []) + [quirk]
+        }
       }
+    } catch let sidecar as PassedOver {
+      passedOver = sidecar
+      header.quirks = (header.quirks ?? []) + [ExactString("its sidecar is \(sidecar.what), and was not read")]
     }
     attributes.merge(self.attributes)
     if !attributes.isEmpty { header.attributes = attributes }
+    return passedOver
   }
 }

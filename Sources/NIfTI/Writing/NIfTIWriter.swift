@@ -1,4 +1,5 @@
 public import ByteIO
+internal import SystemPackage
 public import VolumeFormat
 
 /// Writes volumes of a frame stream as NIfTI files.
@@ -19,11 +20,14 @@ public final class NIfTIWriter {
     public var gzip: Int?
     /// Whether an existing file is replaced.
     public var replaces: Bool
+    /// How the user makes names that differ.
+    var advice: String?
 
     /// Makes options with a template for the names.
     public init(folder: String?, name: NameTemplate, gzip: Int?, replaces: Bool) {
       self.init(
         folder: folder, name: { try name.name(of: $0) }, gzip: gzip, replaces: replaces)
+      advice = "--name makes names that differ"
     }
 
     /// Makes options.
@@ -35,17 +39,40 @@ public final class NIfTIWriter {
     }
   }
 
-  /// A file that is there already.
-  public struct Exists: Error {
-    /// Its path.
-    public var path: String
-    /// Whether another volume of the same stream made it.
-    public var isOwn: Bool
+  /// A name that a file or a folder cannot have.
+  public struct Exists: Error, CustomStringConvertible {
+    /// What is in its way.
+    enum Cause {
+      /// Something that this run did not make.
+      case there
+      /// What another volume of the stream got, under the name that is given if it is another.
+      case made(as: String?)
+      /// A symbolic link, which may lead elsewhere.
+      case link
+    }
+
+    let path: String
+    let cause: Cause
+    let advice: String?
+
+    /// `cannot create 'x': reason`.
+    public var description: String {
+      let hint = advice.map { "; \($0)" } ?? ""
+      let reason =
+        switch cause {
+        case .there: "it exists; --force replaces it"
+        case .made(nil): "another volume of this stream has the name\(hint)"
+        case .made(let other?):
+          "the file system takes it for '\(other)', which another volume of this stream has\(hint)"
+        case .link: "it is a symbolic link, which may lead elsewhere"
+        }
+      return "cannot create '\(path)': \(reason)"
+    }
   }
 
   /// A file under its temporary name.
   private struct Pending {
-    var path: String
+    var path: FilePath
     var temporary: String?
     var file: OutputFile
     var stream: OutputStream
@@ -73,13 +100,15 @@ public final class NIfTIWriter {
 
   private let options: Options
   private var current: Current?
-  /// The paths of this stream's files, 16 bytes each.
-  private var written: Set<CatalogKey> = []
+  private let folder: OutputFolder?
   /// Number of volumes begun.
   public private(set) var volumes = 0
 
   /// Prepares writing.
-  public init(_ options: Options) { self.options = options }
+  public init(_ options: Options) {
+    self.options = options
+    folder = options.folder.map { OutputFolder($0, options) }
+  }
 
   /// Begins a volume.
   ///
@@ -258,19 +287,16 @@ public final class NIfTIWriter {
   // MARK: Files
 
   private func begin(_ suffix: String) throws -> Pending {
-    guard let folder = options.folder else {
+    guard let folder else {
       let file = OutputFile(borrowing: 1, name: "standard output")
       return Pending(
-        path: file.path, temporary: nil, file: file,
+        path: FilePath(file.path), temporary: nil, file: file,
         stream: OutputStream(file, gzip: options.gzip))
     }
     guard let header = current?.header else { preconditionFailure("no volume is open") }
     let name = try options.name(header)
-    let path = "\(folder)/\(name)\(suffix)" + (options.gzip == nil ? "" : ".gz")
-    if written.contains(CatalogKey(ExactString(path))) { throw Exists(path: path, isOwn: true) }
-    if !options.replaces, fileExists(path) { throw Exists(path: path, isOwn: false) }
-    let parent = Publishing.parent(of: path)
-    try Publishing.makeDirectories(parent)
+    let path = try folder.prepare("\(name)\(suffix)" + (options.gzip == nil ? "" : ".gz"))
+    let parent = Publishing.parent(of: path.string)
     let temporary = "\(parent)/.nifti-write-\(randomIdentifier())"
     let file = try OutputFile(creating: temporary)
     return Pending(
@@ -279,13 +305,6 @@ public final class NIfTIWriter {
 
   private func publish(_ pending: Pending) throws {
     guard let temporary = pending.temporary else { return }
-    written.insert(CatalogKey(ExactString(pending.path)))
-    if options.replaces {
-      try Publishing.rename(temporary, to: pending.path)
-    } else {
-      guard try Publishing.rename(temporary, toNew: pending.path) else {
-        throw Exists(path: pending.path, isOwn: false)
-      }
-    }
+    try folder?.publish(temporary, as: pending.path)
   }
 }

@@ -123,6 +123,9 @@ public final class RegionServer {
   private func find(_ request: [UInt8]) throws(Refusal) -> (StoredVolume, [Range<Int>]) {
     // A client on another system may end its lines in CR LF.
     let line = request.last == 0x0D ? request.dropLast() : request[...]
+    guard String(validating: line, as: UTF8.self) != nil else {
+      throw Refusal(problem: .request, reason: "the request is not in UTF-8")
+    }
     guard let sign = line.lastIndex(where: { $0 == 0x20 || $0 == 0x09 }),
       let id = ExactString(validating: line[..<sign]),
       let place = String(validating: line[(sign + 1)...], as: UTF8.self),
