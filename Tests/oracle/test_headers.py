@@ -143,6 +143,14 @@ def check_offsets(original, header, made, at):
             header["qoffset_" + name] = made["qoffset_" + name]
 
 
+def test_a_file_comes_back_whatever_its_header_holds(derived):
+    box, known = derived
+    ok("nifti-write -q -o same < all.frames; vol-cat -q ds | nifti-write -q -o stored", box)
+    for path in [*(box / "all").iterdir(), *(box / "long").iterdir()]:
+        for folder in ("same", "stored"):
+            assert (box / folder / path.name).read_bytes() == path.read_bytes(), path
+
+
 def test_a_region_changes_dim_and_the_offsets_of_the_forms_alone(derived):
     box, known = derived
     ok("vol-cat -q --roi 1:3,:2,2: ds C | tee r.frames | nifti-write -q -o regions", box)

@@ -18,6 +18,11 @@ enum NewHeader {
 
   /// Makes a little-endian header of NIfTI-1, or of NIfTI-2 where a dimension is over 32,767.
   static func fromNothing(_ volume: VolumeHeader) throws(NIfTIError) -> HeaderFields {
+    var volume = volume
+    if [volume.qform, volume.sform].allSatisfy({ $0 == nil }), !volume.hasCodes {
+      // What has an affine alone has it in millimetres, and is written so.
+      volume.units = .init(space: "mm", time: volume.units?.time, code: nil)
+    }
     let isSecond = volume.shape.contains { $0 > Int(Int16.max) }
     var f = HeaderFields(
       bytes: [UInt8](repeating: 0, count: isSecond ? 540 : 348), isSecond: isSecond,
@@ -88,9 +93,8 @@ enum NewHeader {
   }
 
   private static func setUnitsAndTime(_ f: inout HeaderFields, _ volume: VolumeHeader) {
-    // NIfTI files give codes, and may have no unit; whatever else makes an affine has millimetres.
-    let isOfNIfTI = volume.qformCode != nil || volume.sformCode != nil
-    let space = volume.units?.space ?? (isOfNIfTI ? nil : "mm")
+    // NIfTI files give codes, and may have no unit.
+    let space = volume.units?.space ?? (volume.hasCodes ? nil : "mm")
     var time = VolumeHeader.bits(of: volume.units?.time, in: VolumeHeader.timeUnits)
     if volume.repetitionTime != nil, VolumeHeader.stepsPerSecond(time) == nil {
       time = VolumeHeader.bits(of: "s", in: VolumeHeader.timeUnits)
@@ -165,4 +169,9 @@ enum NewHeader {
     return zip(read, wanted).prefix(volume.shape.count)
       .allSatisfy { $1 == 0 || abs($0 - $1) <= $1 / 1000 }
   }
+}
+
+extension VolumeHeader {
+  /// Whether it tells the codes of both transforms, as it does if it came from a NIfTI file.
+  fileprivate var hasCodes: Bool { qformCode != nil && sformCode != nil }
 }
