@@ -339,6 +339,14 @@ extension FileDescriptor {
   }
 }
 
+/// Has pieces of memory of 1 MiB or more go back to the system as soon as they are freed; to be
+/// called before there are threads.
+///
+/// By default the allocator learns from the first large piece to keep others, up to 64 MiB a thread.
+///
+/// mallopt(3)
+public func returnFreedMemory() { volpipe_set_mmap_threshold(1 << 20) }
+
 private func widen(_ descriptor: FileDescriptor) {
   volpipe_set_pipe_size(descriptor.rawValue, 1 << 20)
 }

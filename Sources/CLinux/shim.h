@@ -1,6 +1,7 @@
 /* What glibc shows only with _GNU_SOURCE, which Swift's own module of it lacks. */
 #define _GNU_SOURCE 1
 #include <fcntl.h>
+#include <malloc.h>
 #include <sched.h>
 #include <stdint.h>
 #include <unistd.h>
@@ -25,4 +26,8 @@ static inline ssize_t volpipe_copy_range(int from, int64_t *offset, int to, size
 
 static inline void volpipe_set_pipe_size(int descriptor, int bytes) {
   (void)fcntl(descriptor, 1031 /* F_SETPIPE_SZ */, bytes);
+}
+
+static inline void volpipe_set_mmap_threshold(int bytes) {
+  (void)mallopt(M_MMAP_THRESHOLD, bytes);
 }

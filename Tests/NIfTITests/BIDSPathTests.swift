@@ -1,13 +1,13 @@
+import ByteIO
 import NIfTI
 import Testing
 import VolumeFormat
 
 @Suite struct BIDSPathTests {
   private func header(
-    subject: String?, _ attributes: [String: JSONValue] = [:], collection: String = "T1w"
+    subject: ExactString?, _ attributes: JSONObject = [:], collection: ExactString = "T1w"
   ) throws -> VolumeHeader {
-    let text = #"{"name": "x", "shape": [2, 2, 2], "dtype": "int16"}"#
-    var header = try JSON.decode(VolumeHeader.self, from: Array(text.utf8), in: "test")
+    var header = VolumeHeader(name: "x", shape: [2, 2, 2], dtype: .int16)
     header.obsSubjectID = subject
     header.collection = collection
     header.attributes = attributes
@@ -25,9 +25,9 @@ import VolumeFormat
         "sub-01/ses-2/anat/sub-01_ses-2_run-007_T1w"
       ),
       ("sub-01", ["ses": .null], "sub-01/anat/sub-01_T1w"),
-    ] as [(String?, [String: JSONValue], String)])
+    ] as [(ExactString?, JSONObject, ExactString)])
   func aVolumeIsNamedByItsSubjectAndEntities(
-    subject: String?, attributes: [String: JSONValue], path: String
+    subject: ExactString?, attributes: JSONObject, path: ExactString
   ) throws {
     #expect(try BIDSPath.path(of: header(subject: subject, attributes)) == path)
   }
@@ -39,10 +39,10 @@ import VolumeFormat
       (nil, ["sub": .string("a b")], "a b"),
       ("sub-01", ["ses": .string("1.5")], "1.5"),
       ("sub-01", ["suffix": .string("T1w.old")], "T1w.old"),
-      ("sub-01", ["run": .unsigned(1)], "run"), ("sub-01", ["datatype": .string("../up")], "../up"),
-    ] as [(String?, [String: JSONValue], String)])
+      ("sub-01", ["run": .integer(1)], "run"), ("sub-01", ["datatype": .string("../up")], "../up"),
+    ] as [(ExactString?, JSONObject, String)])
   func whatBIDSCannotHoldIsRefusedByName(
-    subject: String?, attributes: [String: JSONValue], named: String
+    subject: ExactString?, attributes: JSONObject, named: String
   ) throws {
     let header = try header(subject: subject, attributes)
     let error = try #require(throws: FormatError.self) { try BIDSPath.path(of: header) }

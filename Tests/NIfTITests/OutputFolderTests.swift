@@ -17,9 +17,7 @@ import VolumeFormat
   }
 
   private func write(_ name: String, _ value: UInt8, to writer: NIfTIWriter) throws {
-    let text = #"{"name": "x", "shape": [1], "dtype": "uint8"}"#
-    var header = try JSON.decode(VolumeHeader.self, from: Array(text.utf8), in: "test")
-    header.name = name
+    let header = VolumeHeader(name: ExactString(name), shape: [1], dtype: .uint8)
     var voxel = [value]
     do {
       try writer.open(header)
@@ -56,8 +54,7 @@ import VolumeFormat
     defer { try? Publishing.removeTree(folder) }
     let writer = writer(replaces: true)
     try write("ABC", 1, to: writer)
-    let text = #"{"name": "abc", "shape": [1], "dtype": "uint8"}"#
-    try writer.open(try JSON.decode(VolumeHeader.self, from: Array(text.utf8), in: "test"))
+    try writer.open(VolumeHeader(name: "abc", shape: [1], dtype: .uint8))
     var voxel: [UInt8] = [2]
     try voxel.withUnsafeMutableBytes { try writer.data($0) }
     try FileManager.default.linkItem(atPath: "\(folder)/ABC.nii", toPath: "\(folder)/abc.nii")

@@ -12,9 +12,8 @@ public final class NIfTIFile {
   private static let maximumHeld = 16 << 20
   /// Source bytes that are held without a claim.
   private static let smallHeld = 1 << 16
-  /// How often others are claimed: they are read, joined and cut into pieces, and what was freed
-  /// the allocator keeps for a while.
-  private static let copies = 4
+  /// How often others are claimed: they are read, joined and cut into pieces.
+  private static let copies = 3
 
   /// What the frame header says.
   public private(set) var header: VolumeHeader
