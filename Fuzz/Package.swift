@@ -21,6 +21,7 @@ let package = Package(
   ]
     + [
       "header", "extensions", "gzip", "zstd", "table", "frames", "shard", "catalog", "manifest",
+      "json", "expression",
     ].map {
       .executableTarget(
         name: "fuzz-\($0)", dependencies: support + ["FuzzZstd"],

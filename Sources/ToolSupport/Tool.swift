@@ -22,6 +22,7 @@ extension Tool {
 
   /// Parses the process's arguments, runs, and exits.
   public static func start() -> Never {
+    returnFreedMemory()
     var tool: Self
     do {
       let parsed = try Self.parseAsRoot()

@@ -68,6 +68,10 @@ struct CatRun {
       header.obsSubjectID =
         try subjects?.subject(of: source) ?? VolumeSource.subject(named: source.name)
     }
+    if header.obsSubjectID == nil {
+      let quirk: ExactString = "its name is not all text, and tells no subject"
+      header.quirks = (header.quirks ?? []) + [quirk]
+    }
     for item in options.attributes {
       header.attributes = header.attributes ?? JSONObject()
       header.attributes?[item.key] = .string(item.value)

@@ -78,7 +78,6 @@ struct NiftiCat: Tool {
   }
 
   func execute() throws -> ExitStatus {
-    returnFreedMemory()
     let output = try binaryOutput()
     let paths = filePaths(of: path)
     let sources: SourceList

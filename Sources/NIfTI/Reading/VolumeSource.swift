@@ -17,8 +17,12 @@ public struct VolumeSource: Sendable {
   public init(_ files: SourcePath) { self.files = files }
 
   /// The subject that the name tells: its BIDS `sub-XX`, else the name.
-  public static func subject(named name: String) -> ExactString {
-    ExactString(BIDSName(name).map { "sub-\($0.subject)" } ?? name)
+  ///
+  /// A name with U+FFFD in it, which stands for bytes that are no text, tells none: two people's
+  /// could be the same.
+  public static func subject(named name: String) -> ExactString? {
+    if name.unicodeScalars.contains("\u{FFFD}") { return nil }
+    return ExactString(BIDSName(name).map { "sub-\($0.subject)" } ?? name)
   }
 
   /// Puts into a volume's header what is known of it.

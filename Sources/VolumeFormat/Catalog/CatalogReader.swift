@@ -35,7 +35,8 @@ public final class CatalogReader {
     let footerOffset = bytes - UInt64(footer.count)
     let taken = try footer.withUnsafeMutableBytes { try file.read(at: footerOffset, into: $0) }
     guard taken == footer.count, Array(footer[..<8]) == CatalogFormat.footerMagic,
-      footer[..<44].withUnsafeBytes({ CRC32C.of($0) }) == footer.loadLittle(44, as: UInt32.self)
+      footer[..<44].withUnsafeBytes({ CRC32C.of($0) }) == footer.loadLittle(44, as: UInt32.self),
+      footer.loadLittle(40, as: UInt32.self) == 0
     else { throw FormatError(path, at: footerOffset, "the footer of the catalog is damaged") }
     count = footer.loadLittle(8, as: UInt64.self)
     blocks = footer.loadLittle(16, as: UInt64.self)
@@ -225,6 +226,9 @@ public final class CatalogReader {
       return low < count && self.key(low) == key ? block(low) : nil
     }
 
+    /// Where its entries end.
+    var end: Int { offset(count) }
+
     private func offset(_ index: Int) -> Int {
       CatalogFormat.pageHeader + index * CatalogFormat.entrySize
     }
@@ -240,7 +244,9 @@ public final class CatalogReader {
     let page = Page(bytes: bytes)
     guard taken == bytes.count, crc.value == bytes.loadLittle(12, as: UInt32.self),
       bytes.loadLittle(4, as: UInt32.self) == UInt32(number),
-      (1...CatalogFormat.entriesPerPage).contains(page.count)
+      bytes.loadLittle(8, as: UInt32.self) == 0,
+      (1...CatalogFormat.entriesPerPage).contains(page.count),
+      bytes[page.end...].allSatisfy({ $0 == 0 })
     else { throw FormatError(path, at: offset, "page \(number) of the index is damaged") }
     return page
   }

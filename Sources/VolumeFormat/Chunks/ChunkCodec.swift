@@ -132,7 +132,8 @@ public final class ChunkCodec {
     else { return .defect("the framing of the chunk is wrong") }
     let frame = UnsafeRawBufferPointer(rebasing: encoded[Self.framing...])
     // Bit 2 of the descriptor: the frame ends in a checksum, without which damage goes unseen.
-    guard frame.count > 5, frame.loadLittle(0, as: UInt32.self) == 0xFD2F_B528, frame[4] & 4 != 0
+    guard frame.count > 5, frame.loadLittle(0, as: UInt32.self) == 0xFD2F_B528, frame[4] & 4 != 0,
+      Zstandard.isOne(frame)
     else { return .defect("the chunk is not a Zstandard frame with a checksum") }
     let plain = shuffled.room(count)
     let length = ZSTD_decompressDCtx(

@@ -15,13 +15,18 @@ enum Zstandard {
     }
   }
 
+  /// Whether these bytes are one frame and nothing behind it; the decoder takes several for one.
+  static func isOne(_ frame: UnsafeRawBufferPointer) -> Bool {
+    ZSTD_findFrameCompressedSize(frame.baseAddress, frame.count) == frame.count
+  }
+
   /// The `size` bytes that `frame` holds, or nil if it does not hold just that many, whole.
   ///
   /// `size` must have been checked against a limit before.
   static func decompress(_ frame: UnsafeRawBufferPointer, size: Int) -> [UInt8]? {
     // Bit 2 of the descriptor: the frame ends in a checksum, without which damage goes unseen.
     guard frame.count > 5, frame[4] & 4 != 0,
-      ZSTD_getFrameContentSize(frame.baseAddress, frame.count) == UInt64(size)
+      ZSTD_getFrameContentSize(frame.baseAddress, frame.count) == UInt64(size), isOne(frame)
     else { return nil }
     var isWhole = false
     let bytes = [UInt8](unsafeUninitializedCapacity: size) { buffer, count in
