@@ -1105,8 +1105,9 @@ def change_block(dice, b):
 
 
 def change_index(dice, b):
-    way = dice.choice(["another block", "an edge", "no order", "one less", "one more", "one twice",
-                       "another key", "page", "after the entries", "footer"])
+    way = dice.choice(["another block", "an edge", "an edge", "an edge", "no order",
+                       "one less", "one more", "one twice", "another key", "page",
+                       "after the entries", "footer"])
     if way in ("page", "footer"):
         key = dice.choice(["K", "number", "zero"] if way == "page" else
                           ["magic", "records", "blocks", "at", "pages", "zero"])
@@ -1119,7 +1120,8 @@ def change_index(dice, b):
         return refused(f"index: {way}", VERIFY)
 
     def change(entries):
-        at = dice.randrange(len(entries))
+        wanted = hashlib.sha256(b.ids[b.first][b.victim].encode()).digest()[:16]
+        at = [key for key, _ in entries].index(wanted)
         key, block = entries[at]
         if way in ("another block", "an edge"):
             others = [other for _, other in [*entries, (None, block + 16)] if other != block]
