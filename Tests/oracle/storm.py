@@ -1269,6 +1269,9 @@ def change_links(dice, b):
         away = root.parent / "sibling" / "away"
         away.parent.mkdir(exist_ok=True)
         (root / path).rename(away)
+        if away.is_dir():  # what vol-gc would take for its own
+            for name in (f"{OTHER}-0000.pack", f"{OTHER}.catalog", f"{OTHER}.subjects"):
+                (away / name).write_bytes(b"not yours")
         (root / path).symlink_to(away)
 
     b.hooks["after"] = after
