@@ -1272,7 +1272,7 @@ def change_links(dice, b):
         if away.is_dir():  # what vol-gc would take for its own
             for name in (f"{OTHER}-0000.pack", f"{OTHER}.catalog", f"{OTHER}.subjects"):
                 (away / name).write_bytes(b"not yours")
-        (root / path).symlink_to(away)
+        (root / path).symlink_to(os.path.relpath(away, (root / path).parent))
 
     b.hooks["after"] = after
     if path == folder:
