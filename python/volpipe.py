@@ -147,7 +147,7 @@ def check_header(header, named=True, error=Damaged):
     check(isinstance(shape, list) and 1 <= len(shape) <= 7
           and all(type(extent) is int and extent >= 1 for extent in shape),
           f"'shape' is {shape!r}, not 1 to 7 whole numbers from 1", error)
-    check(header.get("dtype") in list(TYPES), f"'dtype' is {header.get('dtype')!r}", error)
+    check(isinstance(header.get("dtype"), str) and header["dtype"] in TYPES, f"'dtype' is {header.get('dtype')!r}", error)
     check(type(channels) is int and channels in (1, 3, 4), f"'channels' is {channels!r}", error)
     for key in ("units", "intent", "attributes", "source"):
         check(isinstance(header.get(key) or {}, dict), f"'{key}' is no object", error)
@@ -211,6 +211,9 @@ def chosen(region):
     """A region's slices and numbers, as Python has them."""
     parts = []
     for part in region if isinstance(region, tuple) else (region,):
+        if type(part) is slice and type(part.start) is type(part.stop) is int and part.step is None:
+            parts.append(part)  # mostly it is so
+            continue
         try:
             check(not isinstance(part, bool), "", TypeError)
             ends = (part.start, part.stop, part.step) if isinstance(part, slice) else ()
@@ -600,6 +603,7 @@ class Server:
     """
 
     AHEAD, ROOM = 64, 4096  # requests, and bytes of them
+    FEW = 8  # that it may be left with before more are sent, since each write may wake it
     KINDS = {"missing": KeyError, "region": IndexError, "request": ValueError, "damage": Damaged}
 
     def __init__(self, words):
@@ -658,27 +662,38 @@ class Server:
         return status
 
     def read_answer(self, request):
-        head = parse(self.read_line())
+        head, has_text = self.read_object()
         if "error" in head:
             return self.refusal(head)
-        head = {key: "NaN" if value is None else value for key, value in head.items()}
-        check_header(head, named=False)
-        data = np.empty(voxel_bytes(head), "u1")
-        check(head["bytes"] == len(data), "bytes and shape disagree")
+        size = voxel_bytes(head)
+        check(head["bytes"] == size <= MAX_BYTES and min(head["shape"]) > 0,
+              "bytes and shape disagree")
+        data = np.empty(size, "u1")
         end = 0
         for _ in range(head.get("parts", 1)):
-            part = parse(self.read_line()) if "parts" in head else head
+            part = self.read_object()[0] if "parts" in head else head
             if "error" in part:
                 return self.refusal(part)
             start, end = end, end + part["bytes"]
             check(start <= end <= len(data), "the parts are longer than the whole")
             self.fill(memoryview(data)[start:end])
         check(end == len(data), "the parts are shorter than the whole")
-        return with_numbers(head), as_array(data, head).squeeze(request.gone)
+        if has_text:
+            head = with_numbers({key: "NaN" if value is None else value
+                                 for key, value in head.items()})
+        return head, as_array(data, head).squeeze(request.gone)
 
     def refusal(self, head):
         # An error without a kind comes from a vol-cat that knew none.
         return self.KINDS.get(head.get("kind"), KeyError)(head["error"])
+
+    def read_object(self):
+        """The JSON of the next line, and whether some of its numbers may be text."""
+        # The own child's, of which there is much: it needs no look for keys that come twice.
+        line = self.read_line()
+        head = json.loads(line)
+        check(isinstance(head, dict), "not an object")
+        return head, b"NaN" in line or b"Infinity" in line or b"null" in line
 
     def read_line(self):
         while (end := self.buffer.find(b"\n")) < 0:
@@ -794,6 +809,8 @@ class Batch:
         request = Request(server, f"{obs_id} {','.join(words) or ':'}\n".encode(), gone)
         queue.asked.append(request)
         queue.unsent.append(request)
+        if len(server.sent) >= server.FEW and len(queue.unsent) < server.FEW:
+            return
         # Whoever holds the lock waits for an answer; this is then sent when it is waited for.
         if server.lock.acquire(blocking=False):
             try:
@@ -808,8 +825,7 @@ class Batch:
         server = request.server
         with server.lock:
             while request.answer is None and not server.ended:
-                # Several at a time, since each write may wake the server.
-                if len(queue.asked) - len(queue.unsent) <= server.AHEAD * 3 // 4:
+                if queue.unsent and (queue.unsent[0] is request or len(server.sent) < server.FEW):
                     server.attempt(server.send, queue)
                 server.attempt(server.receive)
         check(request.answer is not None, f"{server.name}: {server.ended}", ServerEnded)

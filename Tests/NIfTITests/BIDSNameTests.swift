@@ -30,7 +30,7 @@ import VolumeFormat
       "sub-NDAR-INV001", "sub-NDAR-INV002", "sub-01", "sub-01.old", "sub-01 ", "sub-e\u{301}",
       "sub-\u{E9}", "sub-1\u{FE0F}", "sub-1",
     ]
-    let subjects = Set(names.map { Array(VolumeSource.subject(named: "\($0)_T1w")?.utf8 ?? "".utf8) })
+    let subjects = Set(names.compactMap { VolumeSource.subject(named: "\($0)_T1w") })
     #expect(subjects.count == names.count)
   }
 

@@ -49,7 +49,8 @@ def spoil(dice, text, in_dataset):
                                     + [(PERHAPS_JSON, "either")])
         kind = dice.choice(list(pool))
         value = dice.choice(pool[kind])
-        if dice.random() < 0.4:
+        # A list may be empty: only a member that has no value is wrong.
+        if dice.random() < 0.4 and value:
             value = dice.choice([b"[%s]", b'{"y":%s}', b'[0,{"y":[%s]}]']) % value
         return kind, member(text, value), verdict
     if way == 6:
@@ -63,9 +64,9 @@ def spoil(dice, text, in_dataset):
         return "over 2,000,000 values", member(text, b"[" + b"0," * 2_000_001 + b"0]"), (
             "refuse" if in_dataset else "either")
     if way == 7:
-        name = dice.choice(re.findall(rb'"(\w+)"\s*:', text) or [b"zz"])
+        name = dice.choice([*json.loads(text), "zz"]).encode()
         twice = dice.random() < 0.5
-        first = b'"zz":1,"zz":2,' if twice else b'"' + name + b'":null,'
+        first = b'"zy":1,"zy":2,' if twice else b'"' + name + b'":null,'
         return f"{'an unknown' if twice else 'a'} key twice", text.replace(b"{", b"{" + first, 1), (
             "refuse" if in_dataset else "accept" if twice else "either")
     if way == 8:

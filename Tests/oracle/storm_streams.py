@@ -54,6 +54,8 @@ def draw_header(dice, number):
             "description": "from \u00e9 scanner", "attributes": {"sex": "f", "run": "007"},
             "quirks": ["it was odd"], "repetition_time": 2.5, "unknown": {"a": [1, None, "x"]},
             "intent": {"code": 1002, "parameters": [1, 2.5, 0], "name": "label"}}
+    if header.get("channels", 1) > 1:  # NIfTI has no scaling of colours
+        del more["slope"], more["intercept"]
     header.update((key, more[key]) for key in more if dice.random() < 0.3)
     return header
 

@@ -71,7 +71,8 @@ def test_every_form_of_table_says_the_same(here, form):
     (here / "t").write_bytes(FORMS[form])
     result = ok("nifti-cat -q --table t", here)
     for header, (path, obs_id, subject, age, note) in zip(headers(result), ROWS, strict=True):
-        assert header["source"]["path"] == path and header["name"] == path.removesuffix(".nii")
+        assert header["source"]["path"] == path and header["name"] == (
+            path.removesuffix(".nii").replace("\t", "\ufffd"))
         assert (header["obs_id"], header["obs_subject_id"]) == (obs_id, subject)
         assert header["attributes"] == {"age": age, "note": note}
     assert ok("nifti-cat -q --table - < t", here).out == result.out

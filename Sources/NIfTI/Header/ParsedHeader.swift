@@ -17,7 +17,8 @@ struct ParsedHeader {
     volume = VolumeHeader(
       header, layout: try VoxelLayout(header, path: ""), name: "",
       source: VolumeHeader.Source(
-        format: ExactString(header.format.rawValue), path: nil, byteOrder: header.isBigEndian ? "big" : "little",
+        format: ExactString(header.format.rawValue), path: nil,
+        byteOrder: header.isBigEndian ? "big" : "little",
         layout: header.isPair ? "pair" : "single", compression: nil, header: nil, headerBytes: nil),
       quirks: [])
   }

@@ -59,7 +59,9 @@ extension VolumeHeader {
   static let timeMask = 0x38
 
   static let spaceUnits: [Int: ExactString] = [1: "m", 2: "mm", 3: "um"]
-  static let timeUnits: [Int: ExactString] = [8: "s", 16: "ms", 24: "us", 32: "Hz", 40: "ppm", 48: "rad/s"]
+  static let timeUnits: [Int: ExactString] = [
+    8: "s", 16: "ms", 24: "us", 32: "Hz", 40: "ppm", 48: "rad/s",
+  ]
 
   private static func units(_ code: Int) -> Units? {
     guard code != 0 else { return nil }

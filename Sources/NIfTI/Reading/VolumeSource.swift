@@ -50,7 +50,8 @@ public struct VolumeSource: Sendable {
       }
     } catch let sidecar as PassedOver {
       passedOver = sidecar
-      header.quirks = (header.quirks ?? []) + [ExactString("its sidecar is \(sidecar.what), and was not read")]
+      header.quirks =
+        (header.quirks ?? []) + [ExactString("its sidecar is \(sidecar.what), and was not read")]
     }
     attributes.merge(self.attributes)
     if !attributes.isEmpty { header.attributes = attributes }

@@ -92,14 +92,19 @@ public struct CatalogRecord: Sendable {
     let node = try headerNode(in: source)
     do throws(FormatError) {
       let header = try VolumeHeader(node)
-      if let defect = header.defect() { throw damage(defect, source) }
-      guard header.byteCount == rawBytes, header.shape.count == chunk.count,
-        zip(header.shape, chunk).allSatisfy({ (1...$0).contains($1) })
-      else { throw damage("header and record disagree", source) }
+      try check(header, in: source)
       return header
     } catch {
       throw error.volume == nil ? damage(error.reason, source) : error
     }
+  }
+
+  /// Throws unless a header is one that this record may have.
+  func check(_ header: VolumeHeader, in source: String) throws(FormatError) {
+    if let defect = header.defect() { throw damage(defect, source) }
+    guard header.byteCount == rawBytes, header.shape.count == chunk.count,
+      zip(header.shape, chunk).allSatisfy({ (1...$0).contains($1) })
+    else { throw damage("header and record disagree", source) }
   }
 
   /// The header as JSON, which says what the record does of whose it is.

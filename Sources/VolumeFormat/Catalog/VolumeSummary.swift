@@ -24,8 +24,16 @@ public struct VolumeSummary: Sendable {
 
 extension CatalogRecord {
   /// What a list shows of the volume.
+  ///
+  /// - Throws: `FormatError` if it is none of this volume's.
   public func summary(in source: String) throws(FormatError) -> VolumeSummary {
-    try VolumeSummary(headerNode(in: source))
+    let result = try VolumeSummary(headerNode(in: source))
+    var header = VolumeHeader(name: nil, shape: result.shape, dtype: result.dtype)
+    header.obsID = obsID
+    header.obsSubjectID = result.obsSubjectID
+    header.channels = result.channels
+    try check(header, in: source)
+    return result
   }
 
   /// Writes the whole header as one line of JSON, with `chunk`, `raw_bytes` and `stored_bytes`.
