@@ -37,6 +37,8 @@ check:
 	VOLPIPE_BIN="$(CURDIR)/$(TESTBUILD)/release" \
 	    "$$(scripts/python Tests/oracle/requirements.txt)" -m pytest Tests/oracle
 	scripts/fuzz --replay
+	scripts/sanitize thread
+	scripts/sanitize address
 
 lint:
 	scripts/install-dependencies --tests
@@ -72,4 +74,4 @@ uninstall:
 
 clean:
 	$(SWIFT) package clean
-	rm -rf $(TESTBUILD) .build-fuzz .venv demo
+	rm -rf $(TESTBUILD) .build-fuzz .build-thread .build-address .venv demo

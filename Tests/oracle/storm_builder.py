@@ -76,7 +76,9 @@ class Builder:
         if channels == 3:
             header["channels"] = 3
         if dice.random() < 0.5:
-            header.update(attributes={"k": "v"}, unknown=[1, {"a": None}], slope=0.5, intercept=3)
+            header.update(attributes={"k": "v"}, unknown=[1, {"a": None}])
+            if channels == 1:  # NIfTI has no scaling of colours
+                header.update(slope=0.5, intercept=3)
         chunk = [dice.randint(1, length) for length in shape]
         grid = [-(-length // edge_) for length, edge_ in zip(shape, chunk)]
         is_zero = self.is_empty if is_victim else dice.random() < 0.1

@@ -105,6 +105,9 @@ public struct CatalogRecord: Sendable {
     guard header.byteCount == rawBytes, header.shape.count == chunk.count,
       zip(header.shape, chunk).allSatisfy({ (1...$0).contains($1) })
     else { throw damage("header and record disagree", source) }
+    guard !isShuffled || header.dtype.size > 1 else {
+      throw damage("single bytes cannot be shuffled", source)
+    }
   }
 
   /// The header as JSON, which says what the record does of whose it is.
