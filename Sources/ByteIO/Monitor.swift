@@ -61,6 +61,10 @@ public final class WorkerThread {
     init(_ run: @escaping @Sendable () -> Void) { self.run = run }
   }
 
+  /// Bytes of a thread's stack: nothing here is nested deeply, and many threads must fit under a limit
+  /// on the address space.
+  private static let stackBytes = 1 << 20
+
   private var thread = pthread_t()
 
   /// Starts `body`.
@@ -68,8 +72,12 @@ public final class WorkerThread {
   /// - Throws: `ThreadRefused`.
   public init(_ body: @escaping @Sendable () -> Void) throws(ThreadRefused) {
     let box = Unmanaged.passRetained(Body(body)).toOpaque()
+    var attributes = pthread_attr_t()
+    pthread_attr_init(&attributes)
+    defer { pthread_attr_destroy(&attributes) }
+    pthread_attr_setstacksize(&attributes, Self.stackBytes)
     let result = pthread_create(
-      &thread, nil,
+      &thread, &attributes,
       { argument in
         guard let argument else { return nil }
         Unmanaged<Body>.fromOpaque(argument).takeRetainedValue().run()

@@ -21,6 +21,8 @@ public final class OrderedPipeline<Worker, Input: Sendable, Output: Sendable>: @
   private var costs: [UInt64: Int] = [:]
   private var spent = 0
   private var isFinished = false
+  /// Whether all threads were started; before that none takes memory, which the others may lack.
+  private var isStarted = false
   private var failure: (any Error)?
 
   /// Starts the threads.
@@ -44,6 +46,7 @@ public final class OrderedPipeline<Worker, Input: Sendable, Output: Sendable>: @
     self.budget = budget
     do {
       try start(jobs, makeWorker, transform, sink)
+      monitor.update { isStarted = true }
     } catch {
       let started = threads.count
       cancel()
@@ -60,6 +63,7 @@ public final class OrderedPipeline<Worker, Input: Sendable, Output: Sendable>: @
       threads.append(
         try WorkerThread { [self] in
           do {
+            guard awaitStart() else { return }
             var worker = try makeWorker()
             while let (number, input) = takeInput() {
               let output = try transform(&worker, input)
@@ -137,6 +141,11 @@ public final class OrderedPipeline<Worker, Input: Sendable, Output: Sendable>: @
       inputs = [:]
       outputs = [:]
     }
+  }
+
+  /// Waits until all threads are there; false if one was refused.
+  private func awaitStart() -> Bool {
+    monitor.wait { failure != nil ? false : isStarted ? true : nil }
   }
 
   private func takeInput() -> (UInt64, Input)? {

@@ -57,6 +57,8 @@ public final class ReadAhead: @unchecked Sendable {
   private var isAsking = false
   private var hasEnded = false
   private var isCancelled = false
+  /// Whether all threads were started.
+  private var isStarted = false
   /// Threads that have not ended, and those of them that wait for others, as a pipe makes them.
   private var running = 0
   private var waiting = 0
@@ -90,6 +92,7 @@ public final class ReadAhead: @unchecked Sendable {
         throw ThreadRefused(started: started)
       }
     }
+    monitor.update { isStarted = true }
   }
 
   deinit {
@@ -145,6 +148,9 @@ public final class ReadAhead: @unchecked Sendable {
 
   private func work() {
     defer { monitor.update { running -= 1 } }
+    // Until all threads are there none takes memory, which the others may lack.
+    let goesOn = monitor.wait { isCancelled ? false : isStarted ? true : nil }
+    guard goesOn else { return }
     while let (number, source) = begin() {
       var isOpen = false
       do {
