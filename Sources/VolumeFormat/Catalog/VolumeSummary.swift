@@ -27,7 +27,13 @@ extension CatalogRecord {
   ///
   /// - Throws: `FormatError` if it is none of this volume's.
   public func summary(in source: String) throws(FormatError) -> VolumeSummary {
-    let result = try VolumeSummary(headerNode(in: source))
+    try summary(headerNode(in: source), source)
+  }
+
+  private func summary(
+    _ node: JSONNode, _ source: String
+  ) throws(FormatError) -> VolumeSummary {
+    let result = try VolumeSummary(node)
     var header = VolumeHeader(name: nil, shape: result.shape, dtype: result.dtype)
     header.obsID = obsID
     header.obsSubjectID = result.obsSubjectID
@@ -39,6 +45,8 @@ extension CatalogRecord {
   /// Writes the whole header as one line of JSON, with `chunk`, `raw_bytes` and `stored_bytes`.
   public func list(in source: String, to writer: inout JSONWriter) throws(FormatError) {
     let node = try headerNode(in: source)
+    // No list shows what no reader takes.
+    _ = try summary(node, source)
     writer.raw("{")
     try writer.members(of: node, but: ["chunk", "raw_bytes", "stored_bytes"])
     writer.key("chunk")
