@@ -70,7 +70,7 @@ public final class MemoryDataset {
       let dataset = try Dataset(opening: path)
       guard let snapshot = try Snapshot(dataset) else { return }
       let options = VolumeStreamer.Options(jobs: 1, scratchDirectory: "/dev/shm")
-      let streamer = VolumeStreamer(snapshot, to: DiscardingSink(), options: options)
+      let streamer = try VolumeStreamer(snapshot, to: DiscardingSink(), options: options)
       do {
         try snapshot.forEachVolume { stage, record in
           try streamer.add(record, of: stage)

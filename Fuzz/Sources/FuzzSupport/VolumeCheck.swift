@@ -69,7 +69,7 @@ public final class VolumeCheck {
           pieces += 1
           voxels += buffer[..<(try fill(buffer))]
         })
-      quirks = (header.quirks ?? []) + late
+      quirks = (header.quirks ?? []).map(\.string) + late
     } catch {
       precondition(error is NIfTIError || error is IOFailure, "an error of another kind: \(error)")
       return nil
