@@ -43,8 +43,8 @@ EXPRESSIONS = {
     "!slope": "bc", "slope == null": "bc", "attrs.on": "c", "attrs.on == true": "c",
     "attrs.age > 10": "a", "attrs.age < 10": "b", "attrs.age == 41": "a", "attrs.run == '2'": "b",
     "obs_id in ['a', 'c']": "ac", "attrs.list[1] == 'two'": "c", "shape[9] < 1": "",
-    "obs_id =~ '^[ab]$'": "ab", "obs_id !~ 'a'": "bc", "(obs_id == 'a' || obs_id == 'b') && dtype "
-    "== 'uint8'": "b", "obs_id == 'a' || obs_id == 'b' && dtype == 'no'": "a",
+    "obs_id =~ '^[ab]$'": "ab", "obs_id =~ '(x)|[ab]|(c)x'": "ab", "obs_id !~ 'a'": "bc",
+    "(obs_id == 'a' || obs_id == 'b') && dtype == 'uint8'": "b", "obs_id == 'a' || obs_id == 'b' && dtype == 'no'": "a",
     '''attrs["weird key"] == "x\\"y"''': "b", "!(obs_id > 'a')": "a", "true": "abc", "1 > 2": "",
     "attrs.suffix": "ab", "inner == 1": "", "slope >= 2.5 && slope <= 2.5e0": "a",
 }

@@ -77,7 +77,8 @@ public final class Pattern: @unchecked Sendable {
     }
     return (0...groupCount).map { group in
       let (start, end) = (places[2 * group], places[2 * group + 1])
-      return start <= end && end <= subject.count ? Array(subject[start..<end]) : nil
+      // A group that took no part has PCRE2_UNSET, which comes as -1, in both places.
+      return 0 <= start && start <= end && end <= subject.count ? Array(subject[start..<end]) : nil
     }
   }
 }
