@@ -8,22 +8,19 @@ struct DatasetMarker {
   var datasetID: String
   var created: String
 
-  init(datasetID: String, created: String) {
-    self.datasetID = datasetID
-    self.created = created
-  }
-
-  init(_ node: JSONNode) throws(FormatError) {
-    try checkFormat(node, Self.format)
-    datasetID = try node.required("dataset_id").identifier()
-    created = try node.required("created").time()
-  }
-
   var json: JSONObject {
     [
       "format": .text(Self.format), "version": .integer(currentVersion),
       "dataset_id": .text(datasetID), "created": .text(created),
     ]
+  }
+}
+
+extension DatasetMarker {
+  init(_ node: JSONNode) throws(FormatError) {
+    try checkFormat(node, Self.format)
+    datasetID = try node.required("dataset_id").identifier()
+    created = try node.required("created").time()
   }
 }
 
@@ -39,25 +36,20 @@ public struct FileEntry: Sendable, Equatable {
   /// 64 hexadecimal digits.
   public var sha256: String
 
-  /// Makes an entry.
-  init(path: String, bytes: UInt64, sha256: String) {
-    self.path = path
-    self.bytes = bytes
-    self.sha256 = sha256
-  }
-
-  init(_ node: JSONNode) throws(FormatError) {
-    path = try node.required("path").string().string
-    bytes = try node.required("bytes").size()
-    sha256 = try node.required("sha256").digest()
-  }
-
   var json: JSONObject {
     ["path": .text(path), "bytes": .integer(bytes), "sha256": .text(sha256)]
   }
 
   /// Whether its path is `path`, letter for letter.
   func lies(at path: String) -> Bool { ExactString(self.path) == ExactString(path) }
+}
+
+extension FileEntry {
+  init(_ node: JSONNode) throws(FormatError) {
+    path = try node.required("path").string().string
+    bytes = try node.required("bytes").size()
+    sha256 = try node.required("sha256").digest()
+  }
 }
 
 /// How a stage was asked to encode; for information.
@@ -71,25 +63,20 @@ public struct CodecInfo: Sendable, Equatable {
   /// The chunk shape asked for.
   public var chunk: String
 
-  /// Describes a codec.
-  init(level: Int, shuffle: Bool, chunk: String) {
-    self.level = level
-    self.shuffle = shuffle
-    self.chunk = chunk
-  }
-
-  init(_ node: JSONNode) throws(FormatError) {
-    name = try node.required("name").string().string
-    level = try node.required("level").integer()
-    shuffle = try node.required("shuffle").boolean()
-    chunk = try node.required("chunk").string().string
-  }
-
   var json: JSONObject {
     [
       "name": .text(name), "level": .integer(level), "shuffle": .boolean(shuffle),
       "chunk": .text(chunk),
     ]
+  }
+}
+
+extension CodecInfo {
+  init(_ node: JSONNode) throws(FormatError) {
+    name = try node.required("name").string().string
+    level = try node.required("level").integer()
+    shuffle = try node.required("shuffle").boolean()
+    chunk = try node.required("chunk").string().string
   }
 }
 
@@ -117,39 +104,6 @@ public struct Stage: Sendable, Equatable {
   public var packs: [FileEntry]
   /// Whether volumes of the snapshot with the same ids are to be removed; until it is committed.
   public var replaces: Bool?
-
-  /// Describes a stage.
-  init(
-    stage: String, collection: ExactString, created: String, tool: String, volumes: UInt64,
-    rawBytes: UInt64, storedBytes: UInt64, codec: CodecInfo, catalog: FileEntry,
-    packs: [FileEntry], replaces: Bool?
-  ) {
-    self.stage = stage
-    self.collection = collection
-    self.created = created
-    self.tool = tool
-    self.volumes = volumes
-    self.rawBytes = rawBytes
-    self.storedBytes = storedBytes
-    self.codec = codec
-    self.catalog = catalog
-    self.packs = packs
-    self.replaces = replaces
-  }
-
-  init(_ node: JSONNode) throws(FormatError) {
-    stage = try node.required("stage").identifier()
-    collection = try node.required("collection").string()
-    created = try node.required("created").time()
-    tool = try node.required("tool").string().string
-    volumes = try node.required("volumes").size()
-    rawBytes = try node.required("raw_bytes").size()
-    storedBytes = try node.required("stored_bytes").size()
-    codec = try CodecInfo(node.required("codec"))
-    catalog = try FileEntry(node.required("catalog"))
-    packs = try node.required("packs").array { (pack) throws(FormatError) in try FileEntry(pack) }
-    replaces = try node.optional("replaces")?.boolean()
-  }
 
   var json: JSONObject {
     var result: JSONObject = [
@@ -179,6 +133,22 @@ public struct Stage: Sendable, Equatable {
       return "pack \(number) is not \(Layout.pack(stage, number))"
     }
     return nil
+  }
+}
+
+extension Stage {
+  init(_ node: JSONNode) throws(FormatError) {
+    stage = try node.required("stage").identifier()
+    collection = try node.required("collection").string()
+    created = try node.required("created").time()
+    tool = try node.required("tool").string().string
+    volumes = try node.required("volumes").size()
+    rawBytes = try node.required("raw_bytes").size()
+    storedBytes = try node.required("stored_bytes").size()
+    codec = try CodecInfo(node.required("codec"))
+    catalog = try FileEntry(node.required("catalog"))
+    packs = try node.required("packs").array { (pack) throws(FormatError) in try FileEntry(pack) }
+    replaces = try node.optional("replaces")?.boolean()
   }
 }
 
@@ -268,20 +238,6 @@ public struct SubjectsEntry: Sendable, Equatable {
   /// The staged tables that the commit of this snapshot merged into it.
   public var stages: [String]
 
-  /// Makes an entry.
-  init(file: FileEntry, rows: UInt64, stages: [String]) {
-    self.file = file
-    self.rows = rows
-    self.stages = stages
-  }
-
-  /// Decodes an entry, whose file's keys stand beside the others.
-  init(_ node: JSONNode) throws(FormatError) {
-    file = try FileEntry(node)
-    rows = try node.required("rows").size()
-    stages = try node.required("stages").array { (id) throws(FormatError) in try id.identifier() }
-  }
-
   var json: JSONObject {
     var result = file.json
     result["rows"] = .integer(rows)
@@ -293,6 +249,15 @@ public struct SubjectsEntry: Sendable, Equatable {
   func defect() -> String? {
     guard Layout.isSubjects(file.path) else { return "'path' is not that of a subject table" }
     return nil
+  }
+}
+
+extension SubjectsEntry {
+  /// Decodes an entry, whose file's keys stand beside the others.
+  init(_ node: JSONNode) throws(FormatError) {
+    file = try FileEntry(node)
+    rows = try node.required("rows").size()
+    stages = try node.required("stages").array { (id) throws(FormatError) in try id.identifier() }
   }
 }
 

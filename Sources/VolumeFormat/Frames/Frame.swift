@@ -46,18 +46,6 @@ public enum Frame {
     var crc32: UInt32
     var quirks: [ExactString]
 
-    init(voxels: UInt64, crc32: UInt32, quirks: [ExactString]) {
-      self.voxels = voxels
-      self.crc32 = crc32
-      self.quirks = quirks
-    }
-
-    init(_ node: JSONNode) throws(FormatError) {
-      voxels = try node.required("voxels").integer()
-      crc32 = try node.required("crc32").integer()
-      quirks = try node.optional("quirks")?.strings() ?? []
-    }
-
     var json: JSONObject {
       var result: JSONObject = ["voxels": .integer(voxels), "crc32": .integer(crc32)]
       if !quirks.isEmpty { result["quirks"] = .array(quirks.map { .string($0) }) }
@@ -71,18 +59,6 @@ public enum Frame {
     var dropped: UInt64
     var skipped: UInt64
 
-    init(volumes: UInt64, dropped: UInt64, skipped: UInt64) {
-      self.volumes = volumes
-      self.dropped = dropped
-      self.skipped = skipped
-    }
-
-    init(_ node: JSONNode) throws(FormatError) {
-      volumes = try node.required("volumes").integer()
-      dropped = try node.required("dropped").integer()
-      skipped = try node.optional("skipped")?.integer() ?? 0
-    }
-
     /// Its members, after those of `others`.
     func json(_ others: JSONObject = JSONObject()) -> JSONObject {
       var result = others
@@ -91,5 +67,21 @@ public enum Frame {
       result["skipped"] = .integer(skipped)
       return result
     }
+  }
+}
+
+extension Frame.Close {
+  init(_ node: JSONNode) throws(FormatError) {
+    voxels = try node.required("voxels").integer()
+    crc32 = try node.required("crc32").integer()
+    quirks = try node.optional("quirks")?.strings() ?? []
+  }
+}
+
+extension Frame.End {
+  init(_ node: JSONNode) throws(FormatError) {
+    volumes = try node.required("volumes").integer()
+    dropped = try node.required("dropped").integer()
+    skipped = try node.optional("skipped")?.integer() ?? 0
   }
 }
