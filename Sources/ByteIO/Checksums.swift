@@ -98,6 +98,11 @@ public final class SHA256 {
     digest.update(bytes)
     return digest.digest()
   }
+
+  /// The digest of `bytes` alone, as 64 hexadecimal digits.
+  public static func digits(of bytes: [UInt8]) -> String {
+    bytes.withUnsafeBytes { hexadecimal(of($0)) }
+  }
 }
 
 /// Lower-case hexadecimal.

@@ -110,7 +110,7 @@ public struct Dataset: Sendable {
         "it is at snapshot \(last), and has no snapshot \(number) as expected: was it "
           + "rolled back?")
     }
-    var digest = bytes.withUnsafeBytes { hexadecimal(SHA256.of($0)) }
+    var digest = SHA256.digits(of: bytes)
     guard sha256 ?? digest == digest else {
       throw FormatError(source, "it is not the snapshot \(number) that was expected")
     }
@@ -125,13 +125,13 @@ public struct Dataset: Sendable {
         throw FormatError(
           file(Layout.manifest(next)), "its parent is not the snapshot \(next - 1) that is there")
       }
-      digest = bytes.withUnsafeBytes { hexadecimal(SHA256.of($0)) }
+      digest = SHA256.digits(of: bytes)
     }
   }
 
   /// The digest of the manifest of snapshot `number`; nil if there is none.
   public func digest(ofSnapshot number: UInt64) throws -> String? {
-    try manifestBytes(number).map { $0.withUnsafeBytes { hexadecimal(SHA256.of($0)) } }
+    try manifestBytes(number).map(SHA256.digits)
   }
 
   /// What `HEAD` holds; nil if it does not exist.

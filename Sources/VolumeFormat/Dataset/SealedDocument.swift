@@ -10,7 +10,7 @@ enum SealedDocument {
   static func encode(_ object: JSONObject) -> [UInt8] {
     let document = JSON.encode(object, pretty: true) + [0x0A]
     precondition(document.suffix(end.count).elementsEqual(end), "no JSON object, pretty-printed")
-    let digest = document.withUnsafeBytes { hexadecimal(SHA256.of($0)) }
+    let digest = SHA256.digits(of: document)
     return document.dropLast(end.count) + before + Array(digest.utf8) + after
   }
 

@@ -106,7 +106,7 @@ public struct Verifier {
       summary.files += 1
       finding {
         guard let bytes = try dataset.manifestBytes(number) else { return }
-        digests[number] = bytes.withUnsafeBytes { hexadecimal(SHA256.of($0)) }
+        digests[number] = SHA256.digits(of: bytes)
         parents[number] = try dataset.decodeManifest(bytes, number).parent
       }
     }

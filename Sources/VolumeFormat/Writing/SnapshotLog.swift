@@ -109,7 +109,7 @@ struct SnapshotLog {
     guard let number = try dataset.snapshotNumbers().last,
       let bytes = try dataset.manifestBytes(number)
     else { return nil }
-    let digest = bytes.withUnsafeBytes { hexadecimal(SHA256.of($0)) }
+    let digest = SHA256.digits(of: bytes)
     return Head(manifest: try dataset.decodeManifest(bytes, number), sha256: digest)
   }
 
@@ -162,7 +162,7 @@ struct SnapshotLog {
     guard try result.get() else { return false }
     do {
       try Publishing.syncDirectory(dataset.file(Layout.manifests))
-      let digest = bytes.withUnsafeBytes { hexadecimal(SHA256.of($0)) }
+      let digest = SHA256.digits(of: bytes)
       if try isInLine(manifest.snapshot, digest) { return true }
       try Publishing.remove(path)
       return false
