@@ -65,6 +65,19 @@ public struct Dataset: Sendable {
   /// The path of a file of the dataset.
   func file(_ relative: String) -> String { "\(path)/\(relative)" }
 
+  /// Reads a file whole and compares its digest with the one recorded.
+  ///
+  /// - Parameters:
+  ///   - entry: the file.
+  ///   - consequence: what the message says behind the fault.
+  /// - Throws: `FormatError` if it is another; `IOFailure`.
+  func checkDigest(of entry: FileEntry, consequence: String = "") throws {
+    let path = file(entry.path)
+    guard try FileSeal(of: path).sha256 == entry.sha256 else {
+      throw FormatError(path, "it does not match the SHA-256 that was recorded\(consequence)")
+    }
+  }
+
   /// What to call a file of the dataset in a message.
   public func name(of entry: FileEntry) -> String { file(entry.path) }
 

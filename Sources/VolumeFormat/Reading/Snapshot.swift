@@ -51,10 +51,7 @@ public final class Snapshot {
   /// - Throws: `FormatError` for the first that is another; `IOFailure`.
   public func checkCatalogs(of collection: ExactString? = nil) throws {
     for stage in manifest.stages where collection ?? stage.collection == stage.collection {
-      let path = dataset.file(stage.catalog.path)
-      guard try FileSeal(of: path).sha256 == stage.catalog.sha256 else {
-        throw FormatError(path, "it does not match the SHA-256 that was recorded")
-      }
+      try dataset.checkDigest(of: stage.catalog)
     }
   }
 

@@ -166,12 +166,10 @@ public struct Verifier {
     let pipeline = try OrderedPipeline<Void, FileEntry, (any Error)?>(
       jobs: options.jobs, capacity: 2 * options.jobs, makeWorker: {},
       transform: { _, file in
-        let path = dataset.file(file.path)
+        defer { progress(file.bytes) }
         do {
-          let seal = try FileSeal(of: path)
-          progress(file.bytes)
-          return seal.sha256 == file.sha256
-            ? nil : FormatError(path, "it does not match the SHA-256 that was recorded")
+          try dataset.checkDigest(of: file)
+          return nil
         } catch {
           return error
         }

@@ -45,10 +45,7 @@ final class CatalogReviser {
   private func write(_ stage: Stage, without keys: Set<CatalogKey>) throws -> Stage? {
     let old = try dataset.catalog(stage)
     // What is copied gets a digest of its own: damage would be sealed with it.
-    guard try FileSeal(of: old.path).sha256 == stage.catalog.sha256 else {
-      throw FormatError(
-        old.path, "it does not match the SHA-256 that was recorded; nothing is made of it")
-    }
+    try dataset.checkDigest(of: stage.catalog, consequence: "; nothing is made of it")
     guard UInt64(keys.count) < old.count else { return nil }
     let path = Layout.revision(randomIdentifier(), of: stage.stage)
     let writer = try CatalogWriter(creating: dataset.file(path), stage: stage.stage)
