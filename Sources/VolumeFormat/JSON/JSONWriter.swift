@@ -205,14 +205,9 @@ public struct JSONWriter {
     case 0x0C: return Array("\\f".utf8)
     case 0x0D: return Array("\\r".utf8)
     default:
-      guard isHidden(scalar) else { return nil }
+      guard UnsafeScalars.mustShow(scalar) else { return nil }
       let nibbles = [12, 8, 4, 0].map { digits[Int(scalar >> UInt32($0)) & 15] }
       return Array("\\u".utf8) + nibbles
     }
-  }
-
-  /// Whether a terminal acts on a scalar, or a reader cannot see it.
-  private static func isHidden(_ scalar: UInt32) -> Bool {
-    scalar < 0x20 || (0x7F...0x9F).contains(scalar) || UnsafeScalars.contains(scalar)
   }
 }
