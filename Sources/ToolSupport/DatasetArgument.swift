@@ -21,11 +21,9 @@ public struct SnapshotName: ExpressibleByArgument, Sendable, CustomStringConvert
     guard parts.count <= 2, let number = UInt64(parts[0]) else { return nil }
     self.number = number
     guard parts.count == 2 else { return }
-    let digits = parts[1].utf8
-    guard digits.count == 64,
-      digits.allSatisfy({ (0x30...0x39).contains($0) || (0x61...0x66).contains($0) })
-    else { return nil }
-    sha256 = String(parts[1])
+    let digits = String(parts[1])
+    guard Names.isHexadecimal(digits, count: 64) else { return nil }
+    sha256 = digits
   }
 
   /// What a change must follow.
