@@ -122,9 +122,8 @@ volpipe_json_error reason(rapidjson::ParseErrorCode code) {
 
 }  // namespace
 
-volpipe_json_error volpipe_json_parse(char *text, size_t length, uint32_t maximum_depth,
-                                      uint32_t maximum_nodes, volpipe_json_tape *result) {
-  (void)length;
+volpipe_json_error volpipe_json_parse(char *text, uint32_t maximum_depth, uint32_t maximum_nodes,
+                                      volpipe_json_tape *result) {
   rapidjson::CrtAllocator allocator;
   Stream stream(text);
   Tape tape(text, stream, maximum_depth, maximum_nodes);

@@ -59,10 +59,9 @@ struct volpipe_json_tape {
 
 /* Parses one whole document of RFC 8259.
 
-   `text` is `length` bytes and a NUL, holds no other NUL, and is changed: strings
-   are decoded where they stand. Numbers are not converted. `nodes` is to be freed
-   with free(), in any case. */
-enum volpipe_json_error volpipe_json_parse(char *text, size_t length, uint32_t maximum_depth,
+   `text` ends at its first NUL, and is changed: strings are decoded where they
+   stand. Numbers are not converted. `nodes` is to be freed with free(), in any case. */
+enum volpipe_json_error volpipe_json_parse(char *text, uint32_t maximum_depth,
                                            uint32_t maximum_nodes,
                                            struct volpipe_json_tape *tape);
 

@@ -51,7 +51,7 @@ public final class JSONDocument: @unchecked Sendable {
     let error =
       nul == nil
       ? volpipe_json_parse(
-        text, count, UInt32(Self.maximumDepth), UInt32(Self.maximumValues), &tape) : volpipe_json_ok
+        text, UInt32(Self.maximumDepth), UInt32(Self.maximumValues), &tape) : volpipe_json_ok
     guard nul == nil, error == volpipe_json_ok, let nodes = tape.nodes else {
       free(tape.nodes)
       nodes = UnsafeMutablePointer.allocate(capacity: 1)
@@ -157,20 +157,22 @@ public struct JSONNode: Sendable {
   private var next: JSONNode { JSONNode(document, Int(node.end)) }
 
   /// The error that this value is not what it must be.
-  func bad(_ reason: String) -> FormatError {
+  ///
+  /// - Parameters:
+  ///   - reason: what follows its path.
+  ///   - whole: what stands alone where the value is all of the document; nil for `reason`.
+  /// - Returns: the error.
+  func bad(_ reason: String, whole: String? = nil) -> FormatError {
     let path = path()
     return FormatError(
-      document.source, at: document.offset, path.isEmpty ? reason : "'\(path)' \(reason)")
+      document.source, at: document.offset,
+      path.isEmpty ? whole ?? reason : "'\(path)' \(reason)")
   }
 
   /// The error that this value is of the wrong type.
   func mismatch(_ expected: String) -> FormatError {
-    let path = path()
-    return FormatError(
-      document.source, at: document.offset,
-      path.isEmpty
-        ? "it is not \(expected)"
-        : "'\(path)' has a value of the wrong type: it is not \(expected)")
+    bad(
+      "has a value of the wrong type: it is not \(expected)", whole: "it is not \(expected)")
   }
 
   /// The keys and indexes that lead to this value from the root, with dots between.

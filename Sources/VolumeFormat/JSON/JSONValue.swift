@@ -170,7 +170,8 @@ extension JSONNode {
   func required(_ key: StaticString) throws(FormatError) -> JSONNode {
     guard kind == .object else { throw mismatch("an object") }
     if let member = member(key) { return member }
-    throw bad("no '\(key)' in the JSON object", within: true)
+    let missing = "no '\(key)' in the JSON object"
+    throw bad("has no such member: \(missing)", whole: missing)
   }
 
   /// The value of a key; nil if it is not there, or null.
@@ -242,11 +243,5 @@ extension JSONNode {
 
   private func hasBytes(of other: JSONNode) -> Bool {
     bytes.elementsEqual(other.bytes)
-  }
-
-  private func bad(_ reason: String, within: Bool) -> FormatError {
-    var error = bad("has no such member")
-    error.reason = error.reason == "has no such member" ? reason : "\(error.reason): \(reason)"
-    return error
   }
 }
