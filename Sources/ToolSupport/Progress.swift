@@ -58,7 +58,7 @@ public final class Progress: @unchecked Sendable {
 
   private func draw(_ now: Double) {
     let seconds = max(now - begun, 0.001)
-    var text = "\(volumes) volumes, \(humanBytes(bytes)), "
+    var text = "\(counted(volumes, "volume")), \(humanBytes(bytes)), "
     text += "\(Int(Double(bytes) / seconds / 1e6)) MB/s"
     if let total, total > 0, done > 0, done <= total {
       let left = seconds * Double(total - done) / Double(done)

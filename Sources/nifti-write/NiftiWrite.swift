@@ -71,7 +71,7 @@ struct NiftiWrite: Tool {
       throw ToolFailure(.noInput, "nothing written: the stream holds no volume")
     }
     guard lost > 0 else { return .done }
-    Self.warn("the producer gave up \(lost) volumes")
+    Self.warn("the producer gave up \(counted(lost, "volume"))")
     return .partial
   }
 

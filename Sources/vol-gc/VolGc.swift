@@ -1,3 +1,4 @@
+import ByteIO
 import ArgumentParser
 import ToolSupport
 import VolumeFormat
@@ -59,7 +60,7 @@ struct VolGc: Tool {
     try output.finish()
     if !quiet {
       Self.warn(
-        "\(dryRun ? "would remove" : "removed") \(files) \(files == 1 ? "file" : "files"), "
+        "\(dryRun ? "would remove" : "removed") \(counted(files, "file")), "
           + humanBytes(bytes))
     }
     return .done

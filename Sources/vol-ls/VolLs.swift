@@ -277,7 +277,7 @@ struct VolLs: Tool {
     }
     try listing.finish()
     guard lost > 0 else { return .done }
-    Self.warn("the producer gave up \(lost) volumes")
+    Self.warn("the producer gave up \(counted(lost, "volume"))")
     return .partial
   }
 

@@ -78,7 +78,7 @@ struct VolVerify: Tool {
     try findings.finish()
     if !quiet {
       Self.warn(
-        "\(summary.files) files, \(summary.volumes) volumes, \(humanBytes(summary.bytes)): "
+        "\(counted(summary.files, "file")), \(counted(summary.volumes, "volume")), \(humanBytes(summary.bytes)): "
           + (findings.count == 0 ? "no damage found" : "\(findings.count) findings")
           + (full ? "" : "; --full reads the voxels too"))
     }

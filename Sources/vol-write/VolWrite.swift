@@ -100,7 +100,9 @@ struct VolWrite: Tool {
 
   private func report(_ summary: StageSummary) throws -> ExitStatus {
     let lost = summary.dropped &+ summary.skipped
-    if summary.existing > 0, !quiet { Self.warn("\(summary.existing) volumes were there already") }
+    if summary.existing > 0, !quiet {
+      Self.warn("\(counted(summary.existing, "volume")) there already")
+    }
     guard let stage = summary.stage else {
       if summary.existing > 0 { return lost > 0 ? .partial : .done }
       throw ToolFailure(
@@ -112,7 +114,7 @@ struct VolWrite: Tool {
     try output.line(stage.stage)
     try output.finish()
     guard lost > 0 else { return .done }
-    Self.warn("staged \(stage.volumes) volumes; the producer gave up \(lost) more")
+    Self.warn("staged \(counted(stage.volumes, "volume")); the producer gave up \(lost) more")
     return .partial
   }
 

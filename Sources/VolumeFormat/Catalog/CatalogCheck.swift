@@ -61,7 +61,7 @@ struct CatalogCheck {
       isIndexWhole = false
     }
     if isIndexWhole, index.volumes != stage.volumes {
-      try found("its index has \(index.volumes) volumes, its stage \(stage.volumes)")
+      try found("its index has \(counted(index.volumes, "volume")), its stage \(stage.volumes)")
     }
     var records = Sum()
     var rawBytes: UInt64 = 0

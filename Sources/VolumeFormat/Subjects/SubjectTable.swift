@@ -101,7 +101,7 @@ public final class SubjectTableReader {
   public func next() throws -> [ExactString?]? {
     guard let bytes = try nextLine() else {
       guard line - 1 == rows else {
-        throw FormatError(path, "it has \(line - 1) rows, and not \(rows), as recorded")
+        throw FormatError(path, "it has \(counted(line - 1, "row")), and not \(rows), as recorded")
       }
       return nil
     }

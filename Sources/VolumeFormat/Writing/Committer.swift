@@ -155,7 +155,8 @@ public struct Committer {
         throw FormatError(catalog.path, "it does not match the SHA-256 that its stage recorded")
       }
       guard catalog.count == stage.volumes else {
-        throw FormatError(catalog.path, "it holds \(catalog.count) volumes, not \(stage.volumes)")
+        throw FormatError(
+          catalog.path, "it holds \(counted(catalog.count, "volume")), not \(stage.volumes)")
       }
       if isNew { try CatalogCheck(catalog, stage).run() }
       try catalog.forEachKey { key, _ in keys.append((key, number)) }
