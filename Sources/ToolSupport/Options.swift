@@ -27,6 +27,23 @@ public struct JobsOption: ParsableArguments {
   }
 }
 
+/// `--missing`, the same in every tool that reads tables.
+public struct MissingOption: ParsableArguments {
+  /// The values that were named.
+  @Option(
+    name: .customLong("missing"),
+    help: ArgumentHelp(
+      "Take TOKEN in a table for no value, as an empty field and n/a are; repeatable.",
+      valueName: "token"))
+  public var tokens: [ExactString] = []
+
+  /// For ArgumentParser.
+  public init() {}
+
+  /// All values that say nothing.
+  public var values: MissingValues { MissingValues(tokens) }
+}
+
 /// Where scratch files may lie for a while: `TMPDIR`, else `/tmp`.
 public func temporaryDirectory() -> String {
   let named = getenv("TMPDIR").map { String(cString: $0) } ?? ""

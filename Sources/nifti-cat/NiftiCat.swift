@@ -47,6 +47,20 @@ struct NiftiCat: Tool {
       valueName: "file"))
   var table: String?
 
+  @Option(
+    help: ArgumentHelp(
+      "The column of --table that names the files (default: path, or filename in *_scans.tsv).",
+      valueName: "col"))
+  var pathColumn: ExactString?
+
+  @Option(
+    help: ArgumentHelp(
+      "The folder that relative paths in --table begin at (default: the current one, or in "
+        + "*_scans.tsv its own).", valueName: "folder"))
+  var pathBase: String?
+
+  @OptionGroup var missing: MissingOption
+
   @Flag(help: "Attach the JSON file beside a volume's, if there is one, as attribute sidecar.")
   var sidecar = false
 
@@ -69,11 +83,14 @@ struct NiftiCat: Tool {
     guard table == nil || (path.isEmpty && filesFrom == nil) else {
       throw ValidationError("--table is the list of files; it takes no others")
     }
+    guard table != nil || (pathColumn == nil && pathBase == nil && missing.tokens.isEmpty) else {
+      throw ValidationError("--path-column, --path-base and --missing are for --table")
+    }
     guard path.allSatisfy({ !$0.isEmpty }) else { throw ValidationError("a path is empty") }
     guard path.count(where: { $0 == "-" }) + (filesFrom == "-" ? 1 : 0) <= 1 else {
       throw ValidationError("standard input can be read once only")
     }
-    try requireLocal(path + [filesFrom, table].compactMap(\.self))
+    try requireLocal(path + [filesFrom, table, pathBase].compactMap(\.self))
     if let subjectFrom { _ = try SubjectRule(subjectFrom) }
   }
 
@@ -82,7 +99,10 @@ struct NiftiCat: Tool {
     let paths = filePaths(of: path)
     let sources: SourceList
     if let table {
-      sources = SourceList(try SourceTable(try input(table)))
+      sources = SourceList(
+        try SourceTable(
+          try input(table), pathColumn: pathColumn,
+          folder: pathBase.map { filePaths(of: [$0])[0] }, missing: missing.values))
     } else {
       sources = SourceList(
         paths, list: try filesFrom.map { PathList(try input($0), nulSeparated: null) })

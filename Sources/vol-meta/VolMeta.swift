@@ -22,6 +22,8 @@ struct VolMeta: Tool {
   @Flag(help: "Start over; do not merge with the table before.")
   var replace = false
 
+  @OptionGroup var missing: MissingOption
+
   @Flag(help: "Print JSON, one object a line.")
   var json = false
 
@@ -46,7 +48,7 @@ struct VolMeta: Tool {
   private var prints: Bool {
     json || tsv || csv || dataset.snapshot != nil || expected.snapshot != nil
   }
-  private var stages: Bool { key != nil || replace }
+  private var stages: Bool { key != nil || replace || !missing.tokens.isEmpty }
 
   func validate() throws {
     try dataset.requireLocal()
@@ -55,7 +57,8 @@ struct VolMeta: Tool {
       throw ValidationError("--json, --tsv and --csv exclude each other")
     }
     if prints, stages {
-      throw ValidationError("--key and --replace are for a table that is staged, not printed")
+      throw ValidationError(
+        "--key, --replace and --missing are for a table that is staged, not printed")
     }
   }
 
@@ -78,7 +81,8 @@ struct VolMeta: Tool {
 
   private func stage(_ input: InputFile, _ head: [UInt8]) throws -> ExitStatus {
     let stager = try SubjectStager(
-      try Dataset.create(dataset.path), key: key, replace: replace, tool: Self.nameAndVersion)
+      try Dataset.create(dataset.path), key: key, replace: replace, missing: missing.values,
+      tool: Self.nameAndVersion)
     let mark: [UInt8] = [0xEF, 0xBB, 0xBF]
     let start = head.starts(with: mark) ? Array(head.dropFirst(3)) : head
     if start.first(where: { ![0x20, 0x09, 0x0A, 0x0D].contains($0) }) == UInt8(ascii: "{") {
@@ -89,12 +93,13 @@ struct VolMeta: Tool {
         }
       }
     } else {
-      var table = try TableReader(input, head: head)
+      var table = try TableReader(input, head: head, missing: missing.values)
       try stager.take(&table)
     }
     guard let stage = try stager.finish() else {
       throw ToolFailure(.noInput, "nothing staged: the table has no row")
     }
+    if !quiet { for remark in stager.remarks { Self.warn("warning: \(remark)") } }
     let output = LineWriter()
     if !quiet { try output.line(stage.stage) }
     try output.finish()

@@ -261,6 +261,7 @@ BAD = {
     "one column twice": ("obs_subject_id\ta\ta\nx\t1\t2\n", "'a' twice"),
     "two columns of subjects": ("participant_id\tobs_subject_id\na\tb\n", "obs_subject_id",
                                 "--key participant_id"),
+    "a field not in UTF-8": (b"obs_subject_id\ta\nx\t\xff\n", "line 2, column 'a'"),
     "a field too many": ("obs_subject_id\ta\nx\t1\nx\t1\t2\n", "line 3"),
     "a field missing": ("obs_subject_id\ta\nx\n", "line 2"),
     "an open quote": ('obs_subject_id\ta\nx\t"1\n', "line 2"),
@@ -282,6 +283,19 @@ def test_a_table_that_is_wrong_is_refused_and_leaves_nothing(box, name):
     assert result.status == 65, repr(result)
     one_clear_line(result, "vol-meta", said)
     assert sorted(path.name for path in (box / "ds").rglob("*")) == before
+
+
+def test_a_word_for_a_missing_number_is_told_and_may_be_passed_over(box):
+    """Of 34 the text '34' would be made, of which nobody asks whether it is over 60."""
+    table = b"participant_id\tage\tid\nsub-01\t34\t007\nsub-02\t-\ta\nsub-03\tN/A\tb\n"
+    (box / "t.tsv").write_bytes(table)
+    result = bash("vol-meta told < t.tsv", box)
+    assert result.status == 0 and result.err.splitlines() == [
+        "vol-meta: warning: column 'age' is text, not numbers: '-' (line 3), 'N/A' (line 4) are "
+        "none; --missing '-' --missing 'N/A' passes over them"], repr(result)
+    ok("vol-meta -q --missing - --missing N/A ds < t.tsv && vol-commit -q ds", box)
+    rows = [json.loads(line) for line in ok("vol-meta --json ds", box).lines]
+    assert [(row["age"], row["id"]) for row in rows] == [(34, "007"), (None, "a"), (None, "b")]
 
 
 def test_a_producer_that_fails_stages_nothing(box):

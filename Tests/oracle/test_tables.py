@@ -59,6 +59,7 @@ FORMS = {
     "crlf": written(ALL, end="\r\n"),
     "tabs and crlf": written(ALL, "\t", end="\r\n"),
     "everything quoted": written(ALL, ";", quoting=csv.QUOTE_ALL),
+    "returns": written(ALL, end="\r"),
     "no newline at the end": written(ALL).removesuffix(b"\n"),
     "no newline at the end of a quoted field": written(ALL, quoting=csv.QUOTE_ALL)[:-1],
     "empty lines": written([*ALL, [], []]).replace(b"a.nii", b"\n\r\n\na.nii", 1),
@@ -228,6 +229,26 @@ def test_a_table_excludes_other_ways_to_name_files_and_must_be_there(here):
 def test_columns_without_a_name_are_passed_over(here):
     [header] = cat(here, ",path,,age,\n0,a.nii,x,007,y\n")
     assert header["attributes"] == {"age": "007"}
+
+
+def test_a_scans_file_of_bids_is_a_table_and_its_paths_begin_where_it_is(box):
+    save(box / "b" / "sub-01" / "anat" / "sub-01_T1w.nii", ramp((3, 2)))
+    scans = "filename\tacq_time\nanat/sub-01_T1w.nii\t1880-01-10T05:17:54\n"
+    (box / "b" / "sub-01" / "sub-01_scans.tsv").write_text(scans)
+    [header] = headers(ok("nifti-cat -q --table b/sub-01/sub-01_scans.tsv", box))
+    assert header["attributes"]["acq_time"] == "1880-01-10T05:17:54"
+    assert header["source"]["path"] == "b/sub-01/anat/sub-01_T1w.nii"
+    assert [header] == cat(box, scans, "--path-column filename --path-base b/sub-01")
+    result = bash("nifti-cat --table -", box, stdin=scans.encode())
+    assert result.status == 65, repr(result)
+    one_clear_line(result, "nifti-cat", "'filename'", "--path-column")
+
+
+def test_values_that_a_user_calls_missing_say_nothing(here):
+    table = "path,obs_id,age\na.nii,-,-\nb.nii,x,N/A\n"
+    found = cat(here, table, "--missing - --missing=N/A")
+    assert [(header.get("obs_id"), header.get("attributes")) for header in found] == [
+        (None, None), ("x", None)]
 
 
 def test_a_thousand_lines_of_which_twenty_files_are_missing(box):

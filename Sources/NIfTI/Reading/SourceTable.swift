@@ -1,8 +1,11 @@
 public import ByteIO
-internal import SystemPackage
-internal import VolumeFormat
+public import SystemPackage
+public import VolumeFormat
 
 /// A table whose lines name files and say what is known of them.
+///
+/// The `sub-X_scans.tsv` of the Brain Imaging Data Structure is one: it calls the column of the
+/// files `filename`, and its paths begin at its own folder.
 public struct SourceTable {
   private enum Column {
     case path, obsID, obsSubjectID, unnamed
@@ -11,24 +14,42 @@ public struct SourceTable {
 
   private var reader: TableReader
   private let columns: [Column]
+  private let folder: FilePath
 
   /// Reads the names of the columns.
   ///
-  /// - Throws: `FormatError` if there is no column `path`; `IOFailure`.
-  public init(_ file: InputFile) throws {
-    reader = try TableReader(file)
+  /// - Parameters:
+  ///   - file: the table.
+  ///   - pathColumn: the column of the files; nil for `path`, or `filename` in a BIDS one.
+  ///   - folder: where its paths begin; nil for the current one, or in a BIDS one that it is in.
+  ///   - missing: the fields that say nothing.
+  /// - Throws: `FormatError` if there is no such column; `IOFailure`.
+  public init(
+    _ file: InputFile, pathColumn: ExactString? = nil, folder: FilePath? = nil,
+    missing: MissingValues = MissingValues()
+  ) throws {
+    reader = try TableReader(file, missing: missing)
+    let isBIDS =
+      file.path.utf8.reversed().starts(with: "_scans.tsv".utf8.reversed())
+      && !reader.names.contains("path")
+    let pathColumn = pathColumn ?? (isBIDS ? "filename" : "path")
+    self.folder =
+      folder ?? (isBIDS ? FilePath(file.path).removingLastComponent() : FilePath(""))
     columns = reader.names.map { name in
       switch name {
-      case "path": .path
+      case pathColumn: .path
       case "obs_id": .obsID
       case "obs_subject_id": .obsSubjectID
       case "": .unnamed
       default: .attribute(name)
       }
     }
-    guard reader.names.contains("path") else {
+    guard reader.names.contains(pathColumn) else {
       let names = reader.names.prefix(10).map { "'\($0)'" }.joined(separator: ", ")
-      throw FormatError(file.path, "its first line has no column 'path', only \(names)")
+      throw FormatError(
+        file.path,
+        "its first line has no column '\(pathColumn)', only \(bounded(names, 500)); "
+          + "--path-column names another")
     }
   }
 
@@ -40,26 +61,24 @@ public struct SourceTable {
     guard let line = try reader.next() else { return nil }
     var path: FilePath?
     var described: [(Column, ExactString)] = []
-    for (column, bytes) in zip(columns, line.fields) {
-      if bytes.isEmpty || bytes.elementsEqual("n/a".utf8) { continue }
+    for (number, (column, field)) in zip(columns, line.fields).enumerated() {
+      guard let field else { continue }
       if case .path = column {
-        guard let named = FilePath(bytes: bytes) else {
+        guard let named = FilePath(bytes: field) else {
           throw FormatError(reader.path, "line \(line.number) has a NUL in its path")
         }
         path = named
       } else if case .unnamed = column {
         continue
       } else {
-        guard let text = ExactString(validating: bytes) else {
-          throw FormatError(reader.path, "line \(line.number) is not in UTF-8")
-        }
-        described.append((column, text))
+        described.append((column, try reader.text(field, number, of: line)))
       }
     }
-    guard let path else { throw FormatError(reader.path, "line \(line.number) has no path") }
+    guard var path else { throw FormatError(reader.path, "line \(line.number) has no path") }
     guard path != "-" else {
       throw FormatError(reader.path, "line \(line.number) names standard input, not a file")
     }
+    path = folder.pushing(path)
     if try FoundFile.status(of: path)?.kind == .folder {
       throw NIfTIError(path.string, "it is a folder; a table names files")
     }

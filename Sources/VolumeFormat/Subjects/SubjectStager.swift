@@ -32,8 +32,10 @@ public final class SubjectStager {
   private let tool: String
   private let stage = randomIdentifier()
   private let spool: SubjectSpool
+  private let missing: MissingValues
   private var names: [ExactString] = []
   private var kinds: [SubjectColumn.Kind?] = []
+  private var tokens: [NumberTokens] = []
 
   /// Prepares a table.
   ///
@@ -41,11 +43,15 @@ public final class SubjectStager {
   ///   - dataset: where it is staged.
   ///   - key: the name of the column of the subject; nil for those of `keys`.
   ///   - replace: whether it starts over.
+  ///   - missing: the values that say nothing.
   ///   - tool: program and version, for the record.
   /// - Throws: `IOFailure` if there is no room for its rows.
-  public init(_ dataset: Dataset, key: ExactString?, replace: Bool, tool: String) throws {
+  public init(
+    _ dataset: Dataset, key: ExactString?, replace: Bool, missing: MissingValues, tool: String
+  ) throws {
     self.dataset = dataset
     self.key = key
+    self.missing = missing
     self.replace = replace
     self.tool = tool
     spool = try SubjectSpool(in: dataset.file(Layout.subjects))
@@ -62,21 +68,20 @@ public final class SubjectStager {
       throw FormatError(reader.path, "it has a column 'obs_subject_id' beside that of the subject")
     }
     kinds = [SubjectColumn.Kind?](repeating: nil, count: names.count)
+    tokens = [NumberTokens](repeating: NumberTokens(), count: names.count)
     let places = reader.names.indices.filter { $0 != key && !reader.names[$0].isEmpty }
     while let line = try reader.next() {
-      let texts = try line.fields.map { field in
-        guard let text = ExactString(validating: field) else {
-          throw FormatError(reader.path, "line \(line.number) is not in UTF-8")
-        }
-        return text
+      var cells: [SubjectSpool.Cell] = []
+      for (column, place) in places.enumerated() {
+        guard let field = line.fields[place] else { continue }
+        let text = try reader.text(field, place, of: line)
+        note(SubjectColumn.kind(of: text), text, column, line.number)
+        cells.append(.init(column: column, text: text, isJSON: false))
       }
-      let cells = places.enumerated().compactMap { column, place in
-        let text = texts[place]
-        if text.isEmpty || text == "n/a" { return SubjectSpool.Cell?.none }
-        note(SubjectColumn.kind(of: text), column)
-        return .init(column: column, text: text, isJSON: false)
+      guard let subject = line.fields[key] else {
+        throw FormatError(reader.path, "line \(line.number) has no subject")
       }
-      try append(texts[key], cells, reader.path, line.number)
+      try append(try reader.text(subject, key, of: line), cells, reader.path, line.number)
     }
   }
 
@@ -97,7 +102,7 @@ public final class SubjectStager {
       if line.allSatisfy({ $0 == 0x20 || $0 == 0x0D || $0 == 0x09 }) { continue }
       do {
         try take(
-          JSONDocument(line, in: path).root.objectValue { repeated($0, number) }, &places)
+          JSONDocument(line, in: path).root.objectValue { repeated($0, number) }, &places, number)
       } catch let error as FormatError {
         throw FormatError(path, "line \(number): \(error.reason)")
       } catch let refusal as Refusal {
@@ -110,7 +115,7 @@ public final class SubjectStager {
   private struct Refusal: Error { var reason: String }
 
   private func take(
-    _ object: JSONObject, _ places: inout [ExactString: Int]
+    _ object: JSONObject, _ places: inout [ExactString: Int], _ number: Int
   ) throws {
     let keys = (key.map { [$0] } ?? Self.keys).filter { object[$0] != nil }
     guard let key = keys.first, case .string(let subject)? = object[key] else {
@@ -128,9 +133,10 @@ public final class SubjectStager {
         places[name] = names.count
         names.append(name)
         kinds.append(nil)
+        tokens.append(NumberTokens())
       }
-      guard let column = places[name], let (text, kind) = Self.cell(value) else { continue }
-      note(kind, column)
+      guard let column = places[name], let (text, kind) = cell(value) else { continue }
+      note(kind, text, column, number)
       cells.append(.init(column: column, text: text, isJSON: kind != .text))
     }
     if let defect = Self.defect(of: subject) { throw Refusal(reason: defect) }
@@ -138,10 +144,10 @@ public final class SubjectStager {
   }
 
   /// The text that is kept for a value, and its kind; nil for no value.
-  private static func cell(_ value: JSONValue) -> (ExactString, SubjectColumn.Kind)? {
+  private func cell(_ value: JSONValue) -> (ExactString, SubjectColumn.Kind)? {
     switch value {
     case .null: return nil
-    case .string(let text): return text.isEmpty || text == "n/a" ? nil : (text, .text)
+    case .string(let text): return missing.contains(text) ? nil : (text, .text)
     case .boolean(let flag): return (flag ? "true" : "false", .boolean)
     // As it was written, since a double may not hold it.
     case .number(let number): return (number.text, SubjectColumn.kind(of: number.text))
@@ -206,7 +212,17 @@ public final class SubjectStager {
     return defect.map { "has a subject that cannot be one: \($0)" }
   }
 
-  private func note(_ kind: SubjectColumn.Kind, _ column: Int) {
+  private func note(
+    _ kind: SubjectColumn.Kind, _ text: ExactString, _ column: Int, _ line: Int
+  ) {
     kinds[column] = kinds[column]?.joined(kind) ?? kind
+    tokens[column].note(kind, text, line)
+  }
+
+  /// What is to be said of columns of numbers that a word or two made columns of text.
+  public var remarks: [String] {
+    zip(names, tokens).compactMap { name, tokens in
+      tokens.remark.map { "column '\(name)' is text, not numbers: \($0)" }
+    }
   }
 }

@@ -3,6 +3,8 @@ public import ByteIO
 /// Lines of a table in text, its fields separated by tabs, commas or semicolons, and quoted as in
 /// RFC 4180.
 ///
+/// Lines end in LF or CRLF; if the first ends in CR alone, so may the others.
+///
 /// Memory is that of one line, which may have 1 MiB.
 public struct TableReader {
   /// The most bytes of a line.
@@ -14,8 +16,8 @@ public struct TableReader {
   public struct Line {
     /// Its number in the file, from 1.
     public var number: Int
-    /// Its fields, as many as there are columns.
-    public var fields: [[UInt8]]
+    /// Its fields, as many as there are columns; nil where nothing is said.
+    public var fields: [[UInt8]?]
   }
 
   /// What the columns are called, in their order; those without a name are empty.
@@ -24,6 +26,9 @@ public struct TableReader {
   public var path: String { file.path }
 
   private let file: InputFile
+  private let missing: MissingValues
+  /// Whether a line ends in CR, with an LF behind it or not.
+  private var endsInReturn = false
   private var separator = UInt8(ascii: ",")
   private var buffer: [UInt8] = []
   private var position = 0
@@ -33,22 +38,29 @@ public struct TableReader {
   private var number = 1
   private var hasEnded = false
 
-  /// Reads the names of the columns, after `head`, which was taken from the file already.
+  /// Reads the names of the columns.
   ///
+  /// - Parameters:
+  ///   - file: where the text is.
+  ///   - head: what was taken from the file already.
+  ///   - missing: the fields that say nothing.
   /// - Throws: `FormatError` if there are none, or a name twice, or if it is no text in UTF-8;
   ///   `IOFailure`.
-  public init(_ file: InputFile, head: [UInt8] = []) throws {
+  public init(
+    _ file: InputFile, head: [UInt8] = [], missing: MissingValues = MissingValues()
+  ) throws {
     self.file = file
+    self.missing = missing
     buffer = head
     while buffer.count < 3, try refill() {}
     if buffer.starts(with: [0xFE, 0xFF]) || buffer.starts(with: [0xFF, 0xFE]) {
       throw FormatError(path, "it is in UTF-16; save it as UTF-8")
     }
     if buffer.starts(with: [0xEF, 0xBB, 0xBF]) { position = 3 }
-    try findSeparator()
-    guard let first = try record() else { throw FormatError(path, "it is empty") }
+    try readFirstLine()
+    guard let first = try record()?.fields else { throw FormatError(path, "it is empty") }
     var seen: Set<ExactString> = []
-    for (column, field) in first.fields.enumerated() {
+    for (column, field) in first.enumerated() {
       guard let name = ExactString(validating: field),
         !name.string.unicodeScalars.contains(where: UnsafeScalars.mustShow)
       else {
@@ -69,20 +81,43 @@ public struct TableReader {
   public mutating func next() throws -> Line? {
     if hasEnded { return nil }
     do {
-      guard let line = try record() else {
+      guard let (begin, fields) = try record() else {
         hasEnded = true
         return nil
       }
-      guard line.fields.count == names.count else {
+      guard fields.count == names.count else {
         throw FormatError(
-          path,
-          "line \(line.number) has \(line.fields.count) fields, the first line \(names.count)")
+          path, "line \(begin) has \(counted(fields.count, "field")), the first line \(names.count)"
+        )
       }
-      return line
+      return Line(number: begin, fields: fields.map { missing.contains($0) ? nil : $0 })
     } catch let failure as IOFailure {
       hasEnded = true
       throw failure
     }
+  }
+
+  /// The text of a field.
+  ///
+  /// - Throws: `FormatError` that names line and column, if it is not UTF-8.
+  public func text(_ field: [UInt8], _ column: Int, of line: Line) throws -> ExactString {
+    guard let text = ExactString(validating: field) else {
+      throw FormatError(path, "\(place(line.number, column)) is not in UTF-8")
+    }
+    return text
+  }
+
+  /// Where a field is, as messages say it.
+  ///
+  /// - Parameters:
+  ///   - line: its line's number.
+  ///   - column: its column's, from 0.
+  /// - Returns: such as `line 2, column 'age'`.
+  public func place(_ line: Int, _ column: Int) -> String {
+    guard column < names.count, !names[column].isEmpty else {
+      return "line \(line), column \(column + 1)"
+    }
+    return "line \(line), column '\(bounded(names[column].string, 100))'"
   }
 
   // MARK: Fields
@@ -92,12 +127,11 @@ public struct TableReader {
   }
 
   /// Takes a line that is not empty, nil at the end.
-  private mutating func record() throws -> Line? {
+  private mutating func record() throws -> (begin: Int, fields: [[UInt8]])? {
     while true {
       let begin = number
-      let fields = try line(begin)
-      if let fields, fields != [[]] { return Line(number: begin, fields: fields) }
-      if fields == nil { return nil }
+      guard let fields = try line(begin) else { return nil }
+      if fields != [[]] { return (begin, fields) }
     }
   }
 
@@ -106,7 +140,8 @@ public struct TableReader {
     var fields: [[UInt8]] = []
     var field: [UInt8] = []
     var state = State.start
-    var isBad = false
+    /// The first column with text behind its quotes.
+    var bad: Int?
     length = 0
     while let byte = try take(begin) {
       switch (state, byte) {
@@ -131,34 +166,47 @@ public struct TableReader {
         state = .start
       case (_, 0x0A):
         number += 1
-        return try finish(fields + [field], begin, isBad)
+        return try finish(fields + [field], begin, bad)
       case (_, 0x0D) where try peek() == 0x0A: break
+      case (_, 0x0D) where endsInReturn:
+        number += 1
+        return try finish(fields + [field], begin, bad)
       default:
-        if state == .closed { isBad = true }
+        if state == .closed { bad = bad ?? fields.count }
         if state == .start { state = .plain }
         field.append(byte)
       }
     }
     if state == .quoted {
       hasEnded = true
-      throw FormatError(path, "line \(begin) has a quote that is not closed")
+      throw FormatError(path, "\(place(begin, fields.count)) has a quote that is not closed")
     }
-    return length == 0 ? nil : try finish(fields + [field], begin, isBad)
+    return length == 0 ? nil : try finish(fields + [field], begin, bad)
   }
 
-  private func finish(_ fields: [[UInt8]], _ begin: Int, _ isBad: Bool) throws -> [[UInt8]] {
-    if isBad { throw FormatError(path, "line \(begin) has text behind a quoted field") }
+  private func finish(_ fields: [[UInt8]], _ begin: Int, _ bad: Int?) throws -> [[UInt8]] {
+    if let bad { throw FormatError(path, "\(place(begin, bad)) has text behind a quoted field") }
     return fields
   }
 
-  /// Tabs, if the first line has one; else commas, unless it has semicolons only.
-  private mutating func findSeparator() throws {
+  /// Looks at the first line: what ends it, and what separates its fields.
+  ///
+  /// Tabs do, if it has one; else commas, unless it has semicolons only.
+  private mutating func readFirstLine() throws {
     var end = position
+    var isQuoted = false
     while true {
-      while end < buffer.count, buffer[end] != 0x0A { end += 1 }
-      if end < buffer.count || end > Self.maximumLine { break }
+      while end < buffer.count, isQuoted || (buffer[end] != 0x0A && buffer[end] != 0x0D) {
+        if buffer[end] == UInt8(ascii: "\"") { isQuoted.toggle() }
+        end += 1
+      }
+      // Behind a CR the next byte decides.
+      if end < buffer.count - 1 || end > Self.maximumLine { break }
       if try !refill() { break }
     }
+    endsInReturn =
+      end < buffer.count && buffer[end] == 0x0D
+      && (end + 1 == buffer.count || buffer[end + 1] != 0x0A)
     let first = buffer[position..<end]
     if first.contains(UInt8(ascii: "\t")) {
       separator = UInt8(ascii: "\t")
