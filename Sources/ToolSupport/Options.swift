@@ -44,6 +44,19 @@ public struct MissingOption: ParsableArguments {
   public var values: MissingValues { MissingValues(tokens) }
 }
 
+extension NameTemplate {
+  /// Reads the template of an option.
+  ///
+  /// - Throws: `ValidationError` that names the option.
+  public init(option: String, _ text: String, folders: Folders) throws {
+    do throws(SyntaxError) {
+      try self.init(text, folders: folders)
+    } catch {
+      throw ValidationError("\(option) takes no '\(bounded(text, 200))': \(error.reason)")
+    }
+  }
+}
+
 /// Where scratch files may lie for a while: `TMPDIR`, else `/tmp`.
 public func temporaryDirectory() -> String {
   let named = getenv("TMPDIR").map { String(cString: $0) } ?? ""

@@ -6,7 +6,6 @@ import VolumeFormat
 /// One run over all files: events in, frames out, and what is to be said of them.
 struct CatRun {
   let options: NiftiCat
-  let subjects: SubjectRule?
   let writer: FrameWriter
   let progress: Progress
 
@@ -20,9 +19,8 @@ struct CatRun {
   private var skipped: UInt64 = 0
   private var passedOver = 0
 
-  init(options: NiftiCat, subjects: SubjectRule?, writer: FrameWriter, progress: Progress) {
+  init(options: NiftiCat, writer: FrameWriter, progress: Progress) {
     self.options = options
-    self.subjects = subjects
     self.writer = writer
     self.progress = progress
   }
@@ -64,23 +62,15 @@ struct CatRun {
     self.source = source
     isWarned = false
     var header = header
-    if header.obsSubjectID == nil {
-      header.obsSubjectID =
-        try subjects?.subject(of: source) ?? VolumeSource.subject(named: source.name)
-    }
-    if header.obsSubjectID == nil {
-      let quirk: ExactString = "its name is not all text, and tells no subject"
-      header.quirks = (header.quirks ?? []) + [quirk]
-    }
     for item in options.attributes {
       header.attributes = header.attributes ?? JSONObject()
       header.attributes?[item.key] = .string(item.value)
     }
     if options.strict, let quirk = header.quirks?.first {
-      throw NIfTIError(source.header.string, "\(quirk) (an error under --strict)")
+      throw NIfTIError(source.known.string, "\(quirk) (an error under --strict)")
     }
     warn((header.quirks ?? []).map(\.string))
-    if options.verbose { tell("reading '\(source.header.string)'") }
+    if options.verbose { tell("reading '\(source.known.string)'") }
     try writer.open(header)
     bytes = header.byteCount
     isOpen = true
@@ -88,7 +78,7 @@ struct CatRun {
 
   private mutating func close(_ quirks: [String]) throws {
     if options.strict, let quirk = quirks.first, let source {
-      try refuse(NIfTIError(source.header.string, "\(quirk) (an error under --strict)"))
+      try refuse(NIfTIError(source.known.string, "\(quirk) (an error under --strict)"))
       return
     }
     warn(quirks)
@@ -116,7 +106,7 @@ struct CatRun {
   private mutating func warn(_ quirks: [String]) {
     if !quirks.isEmpty { isWarned = true }
     guard !options.quiet, let source else { return }
-    for quirk in quirks { tell("warning: '\(source.header.string)': \(quirk)") }
+    for quirk in quirks { tell("warning: '\(source.known.string)': \(quirk)") }
   }
 
   private func tell(_ message: String) {

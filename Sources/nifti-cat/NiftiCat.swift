@@ -37,9 +37,15 @@ struct NiftiCat: Tool {
 
   @Option(
     help: ArgumentHelp(
-      "Take the subject from group 1 of REGEX in the path (default: sub-XX, or the name).",
-      valueName: "regex"))
+      "Take the subject from the group of REGEX in the path, attributes from groups with names "
+        + "(default: sub-XX of name or folder, else the name).", valueName: "regex"))
   var subjectFrom: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "Take standard input for the file PATH: its name, its subject, its folders.",
+      valueName: "path"))
+  var stdinName: String?
 
   @Option(
     help: ArgumentHelp(
@@ -91,7 +97,25 @@ struct NiftiCat: Tool {
       throw ValidationError("standard input can be read once only")
     }
     try requireLocal(path + [filesFrom, table, pathBase].compactMap(\.self))
-    if let subjectFrom { _ = try SubjectRule(subjectFrom) }
+    guard stdinName.map({ !$0.isEmpty && path.contains("-") }) != false else {
+      throw ValidationError("--stdin-name is for standard input, which - names")
+    }
+    _ = try rule
+  }
+
+  private var rule: SubjectRule? {
+    get throws {
+      guard let subjectFrom else { return nil }
+      do {
+        return try SubjectRule(subjectFrom)
+      } catch let error as Pattern.SyntaxError {
+        throw ValidationError(
+          "--subject-from is not a regular expression: '\(bounded(subjectFrom, 200))': "
+            + error.reason)
+      } catch {
+        throw ValidationError("--subject-from has no group, as in 'sub-([0-9]+)'")
+      }
+    }
   }
 
   func execute() throws -> ExitStatus {
@@ -105,14 +129,15 @@ struct NiftiCat: Tool {
           folder: pathBase.map { filePaths(of: [$0])[0] }, missing: missing.values))
     } else {
       sources = SourceList(
-        paths, list: try filesFrom.map { PathList(try input($0), nulSeparated: null) })
+        paths, list: try filesFrom.map { PathList(try input($0), nulSeparated: null) },
+        standardInput: stdinName.map { FilePath($0) })
     }
     let progress = Progress(quiet: quiet)
     if progress.isActive, filesFrom == nil, table == nil { progress.expect(totalSize(paths)) }
     var run = CatRun(
-      options: self, subjects: try subjectFrom.map(SubjectRule.init),
-      writer: FrameWriter(output), progress: progress)
-    let ahead = try ReadAhead(jobs: jobs.count, readsSidecars: sidecar) { try sources.next() }
+      options: self, writer: FrameWriter(output), progress: progress)
+    let naming = SourceNaming(rule: try rule, readsSidecars: sidecar)
+    let ahead = try ReadAhead(jobs: jobs.count, naming: naming) { try sources.next() }
     defer { ahead.cancel() }
     let status: ExitStatus
     do {

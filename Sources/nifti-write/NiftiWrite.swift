@@ -23,7 +23,7 @@ struct NiftiWrite: Tool {
 
   @Option(
     help: ArgumentHelp(
-      "Name files after {name}, {obs_id}, {subject} and {collection}.", valueName: "template"))
+      "Name files after \(NameTemplate.fields).", valueName: "template"))
   var name = "{name}"
 
   @Option(
@@ -37,12 +37,13 @@ struct NiftiWrite: Tool {
   @Flag(name: .shortAndLong, help: "Show no progress.")
   var quiet = false
 
-  private var template: NameTemplate? { NameTemplate(name, fields: NameTemplate.Field.allCases) }
+  private var template: NameTemplate {
+    get throws { try NameTemplate(option: "--name", name, folders: .kept) }
+  }
 
   func validate() throws {
-    guard template != nil, !name.isEmpty else {
-      throw ValidationError("--name knows {name}, {obs_id}, {subject} and {collection} only")
-    }
+    guard !name.isEmpty else { throw ValidationError("--name is empty") }
+    _ = try template
     try requireLocal(output)
     if let gzip, !(1...9).contains(gzip) { throw ValidationError("--gzip takes 1 to 9") }
     if output.isEmpty { throw ValidationError("--output is empty") }
@@ -51,7 +52,7 @@ struct NiftiWrite: Tool {
   func execute() throws -> ExitStatus {
     let input = try binaryInput()
     if output == "-" { _ = try binaryOutput() } else { try Publishing.makeDirectories(output) }
-    guard let template else { throw ToolFailure(.usage, "--name is no template") }
+    let template = try template
     let writer = NIfTIWriter(
       .init(
         folder: output == "-" ? nil : output, name: template, gzip: gzip,

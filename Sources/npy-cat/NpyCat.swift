@@ -137,7 +137,7 @@ struct NpyCat: Tool {
     let voxels = VoxelOrder(array, isZYX: zyx)
     var header = VolumeHeader(name: ExactString(name), shape: voxels.shape, dtype: array.dtype)
     header.channels = array.channels
-    header.obsSubjectID = VolumeSource.subject(named: name)
+    header.obsSubjectID = SourceNaming.subject(named: name)
     header.affine = affine
     header.voxelSpacing = affine.map { rows in
       (0..<3).map { column in

@@ -103,10 +103,7 @@ struct VolExport: Tool {
 
   private func name() throws -> NIfTIWriter.Naming {
     if bids { return { try BIDSPath.path(of: $0) } }
-    let fields: [NameTemplate.Field] = [.collection, .name]
-    guard let template = NameTemplate("{collection}/{name}", fields: fields) else {
-      throw ToolFailure(.internalError, "the template is none")
-    }
+    let template = try NameTemplate("{collection}/{name}", folders: .kept)
     return { try template.name(of: $0) }
   }
 

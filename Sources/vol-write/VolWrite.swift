@@ -38,8 +38,8 @@ struct VolWrite: Tool {
 
   @Option(
     help: ArgumentHelp(
-      "Make ids from {name}, {subject} and {collection} (default: {name}, and _COLLECTION unless "
-        + "it ends so).", valueName: "template"))
+      "Make ids from \(NameTemplate.fields) (default: {name}, and _COLLECTION unless it ends so).",
+      valueName: "template"))
   var obsID: String?
 
   @Flag(help: "Leave out volumes that the dataset holds already; one that differs is an error.")
@@ -60,16 +60,14 @@ struct VolWrite: Tool {
   func validate() throws {
     try requireLocal(dataset)
     guard (1...19).contains(level) else { throw ValidationError("--level takes 1 to 19") }
-    guard obsID == nil || template != nil else {
-      throw ValidationError("--obs-id knows {name}, {subject} and {collection} only")
-    }
+    _ = try template
     if let defect = Names.defect(ofCollection: collection) {
       throw ValidationError("'\(collection)' cannot name a collection: \(defect)")
     }
   }
 
   private var template: NameTemplate? {
-    obsID.flatMap { NameTemplate($0, fields: [.name, .subject, .collection]) }
+    get throws { try obsID.map { try NameTemplate(option: "--obs-id", $0, folders: .joined) } }
   }
 
   func execute() throws -> ExitStatus {
@@ -80,7 +78,7 @@ struct VolWrite: Tool {
     options.shuffle = !noShuffle
     options.jobs = jobs.count
     options.packSize = packSize.bytes
-    options.obsID = template
+    options.obsID = try template
     options.existing = replace ? .replace : skipExisting ? .skip : .refuse
     options.objection = { $0.contradiction() }
     options.tool = Self.nameAndVersion

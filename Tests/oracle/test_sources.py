@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import io
+import os
 
 import pytest
 from frames import CLOSE, DROP, END, OPEN, read_frames
@@ -90,6 +91,91 @@ def test_subject_is_from_bids_or_the_name_or_the_expression(box):
     one_clear_line(result, "nifti-cat", "my_sub-03")
     for bad in ("'(p'", "'p[78]'"):
         assert bash(f"nifti-cat --subject-from {bad} in", box).status == 64, bad
+
+
+def test_folders_tell_subject_and_session_where_names_are_all_alike(box):
+    for folder in ("sub-01/ses-1", "sub-01/ses-2", "sub-02/ses-1"):
+        save(box / "d" / folder / "anat" / "T1w.nii", ramp((3, 2)))
+    found = headers(ok("nifti-cat -q d/sub-01/ses-1 d/sub-02", box))
+    assert [(header["obs_subject_id"], header["attributes"]) for header in found] == [
+        ("sub-01", {"sub": "01", "ses": "1", "suffix": "T1w"}),
+        ("sub-02", {"sub": "02", "ses": "1", "suffix": "T1w"})]
+    ids = {
+        "{subject}_{attrs.ses}_{name}": "sub-01_1_T1w sub-01_2_T1w sub-02_1_T1w",
+        "{sub}-{ses}": "01-1 01-2 02-1",
+        "{path}": "d_sub-01_ses-1_anat_T1w d_sub-01_ses-2_anat_T1w d_sub-02_ses-1_anat_T1w",
+        "{folder.3}.{folder.2}.{folder}": "sub-01.ses-1.anat sub-01.ses-2.anat sub-02.ses-1.anat",
+    }
+    for number, (template, wanted) in enumerate(ids.items()):
+        ok(f"nifti-cat -q ./d | vol-write -q --obs-id '{template}' ds{number} MR; "
+           f"vol-commit -q ds{number}", box)
+        listed = ok(f"vol-ls --tsv ds{number} MR", box).lines[1:]
+        assert " ".join(line.split("\t")[0] for line in listed) == wanted
+    ok("vol-cat ds0 | nifti-write -q --name '{path}' -o out", box)
+    made = sorted(str(path.relative_to(box / "out")) for path in (box / "out").rglob("*.nii"))
+    assert made == [f"d/sub-{sub}/anat/T1w.nii" for sub in ("01/ses-1", "01/ses-2", "02/ses-1")]
+
+
+def test_a_template_that_finds_nothing_names_volume_and_field(box):
+    save(box / "a.nii", ramp((3, 2)))
+    result = bash("nifti-cat a.nii | vol-write --obs-id '{subject}_{attrs.run}' ds CT", box)
+    assert result.status == 65, repr(result)
+    one_clear_line(result, "vol-write", "'a'", "{attrs.run}")
+    result = bash("nifti-cat a.nii | vol-write --obs-id '{attr.run}' ds CT", box)
+    assert result.status == 64 and "{attrs.KEY}" in result.err, repr(result)
+
+
+def test_a_name_and_a_folder_of_two_subjects_are_a_quirk(box):
+    save(box / "sub-02" / "sub-01_T1w.nii", ramp((3, 2)))
+    result = bash("nifti-cat sub-02", box)
+    [header] = headers(result)
+    assert header["obs_subject_id"] == "sub-01"
+    assert header["quirks"] == ["its name says sub-01, its folder sub-02"]
+    assert bash("nifti-cat --strict sub-02", box).status == 65
+
+
+def test_groups_with_names_are_attributes(box):
+    paths = ["images/BRATS_001_0000.nii", "images/BRATS_002_0000.nii", "labels/BRATS_001.nii"]
+    for path in paths:
+        save(box / path, ramp((3, 2)))
+
+    def told(regex):
+        result = ok(f"nifti-cat --subject-from '{regex}' images labels", box)
+        return [(header["obs_subject_id"], header.get("attributes")) for header in headers(result)]
+
+    assert told("([^/]+?)(_[0-9]{4})?[.]nii") == [
+        ("BRATS_001", None), ("BRATS_002", None), ("BRATS_001", None)]
+    assert told("(?<subject>BRATS_[0-9]+)(?:_(?<channel>[0-9]{4}))?[.]nii") == [
+        ("BRATS_001", {"channel": "0000"}), ("BRATS_002", {"channel": "0000"}),
+        ("BRATS_001", None)]
+    assert told("(?<kind>[a-z]+)/") == [
+        ("BRATS_001_0000", {"kind": "images"}), ("BRATS_002_0000", {"kind": "images"}),
+        ("BRATS_001", {"kind": "labels"})]
+
+
+def test_two_subjects_whose_bytes_are_no_text_do_not_become_one(box):
+    for name in (b"P\xff", b"P\xfe"):
+        folder = os.fsencode(box) + b"/q/" + name
+        try:
+            os.makedirs(folder)
+        except OSError:
+            pytest.skip("this file system wants names in UTF-8")
+        save(box / "a.nii", ramp((3, 2))).rename(os.fsdecode(folder + b"/a.nii"))
+    result = bash("nifti-cat -k --subject-from 'q/(P[^/]*)/' q", box)
+    assert result.status == 1 and headers(result) == [], repr(result)
+    assert "2 refused" in result.err
+
+
+def test_standard_input_may_have_a_path(box):
+    data = save(box / "a.nii", ramp((3, 2))).read_bytes()
+    path = "in/sub-07/ses-1/T1w.nii.gz"
+    [header] = headers(ok(f"nifti-cat --stdin-name {path} -", box, stdin=data))
+    assert (header["name"], header["obs_subject_id"], header["source"]["path"]) == (
+        "T1w", "sub-07", path)
+    assert header["attributes"] == {"sub": "07", "ses": "1", "suffix": "T1w"}
+    rule = f"nifti-cat --subject-from 'in/(sub.*)/ses' --stdin-name {path} -"
+    assert headers(ok(rule, box, stdin=data))[0]["obs_subject_id"] == "sub-07"
+    assert bash("nifti-cat --stdin-name x a.nii", box).status == 64
 
 
 @pytest.fixture(scope="module")

@@ -109,7 +109,7 @@ public final class NIfTIFile {
     self.header = VolumeHeader(
       header, layout: layout, name: ExactString(source.name),
       source: VolumeHeader.Source(
-        format: ExactString(header.format.rawValue), path: ExactString(source.header.string),
+        format: ExactString(header.format.rawValue), path: ExactString(source.known.string),
         byteOrder: header.isBigEndian ? "big" : "little",
         layout: header.isPair ? "pair" : "single", compression: ExactString(compression),
         header: Array(bytes.prefix(headerSize)), headerBytes: headerFileBytes),

@@ -47,7 +47,7 @@ public final class ReadAhead: @unchecked Sendable {
 
   private let monitor = Monitor()
   private let nextSource: () throws -> VolumeSource?
-  private let readsSidecars: Bool
+  private let naming: SourceNaming
   private var threads: [WorkerThread] = []
   private var queues: [Int: Queue] = [:]
   private var begun = 0
@@ -71,15 +71,16 @@ public final class ReadAhead: @unchecked Sendable {
   ///
   /// - Parameters:
   ///   - jobs: files that are read at once.
-  ///   - readsSidecars: whether the JSON file beside a volume's becomes an attribute.
+  ///   - naming: how volumes get subjects and attributes.
   ///   - nextSource: gives the sources in order, nil at the end; called from one thread at a time.
   ///     It may throw for one source and go on with the next.
   /// - Throws: `ThreadRefused`; no thread is left running then.
   public init(
-    jobs: Int, readsSidecars: Bool = false, nextSource: @escaping () throws -> VolumeSource?
+    jobs: Int, naming: SourceNaming = SourceNaming(),
+    nextSource: @escaping () throws -> VolumeSource?
   ) throws(ThreadRefused) {
     self.nextSource = nextSource
-    self.readsSidecars = readsSidecars
+    self.naming = naming
     maximumAhead = jobs + 1
     for _ in 0..<jobs {
       monitor.update { running += 1 }
@@ -215,7 +216,7 @@ public final class ReadAhead: @unchecked Sendable {
     let claim = { [self] (size: Int) in try reserve(size, number, isClaim: true) }
     let file = try NIfTIFile(source.files, claim: claim)
     var header = file.header
-    let found = try source.describe(&header, readsSidecar: readsSidecars, claim: claim)
+    let found = try source.describe(&header, naming, claim: claim)
     if let found { try emit(.passedOver(found), number) }
     try emit(.open(source.files, header), number)
     isOpen = true

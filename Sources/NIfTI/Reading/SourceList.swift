@@ -7,16 +7,22 @@ public final class SourceList {
   private var table: SourceTable?
   private var walk: FolderWalk?
   private let entered = EnteredFolders()
+  private let standardInput: FilePath?
   private var last: FilePath?
 
-  /// Goes through `paths`, then through those in `list`.
-  public init(_ paths: [FilePath], list: PathList?) {
+  /// Goes through `paths`, then through those in `list`; `standardInput` is the path by which that
+  /// is to be known.
+  public init(_ paths: [FilePath], list: PathList?, standardInput: FilePath? = nil) {
     self.paths = paths[...]
     self.list = list
+    self.standardInput = standardInput
   }
 
   /// Goes through a table.
-  public init(_ table: SourceTable) { self.table = table }
+  public init(_ table: SourceTable) {
+    self.table = table
+    standardInput = nil
+  }
 
   /// The next volume, or nil at the end; after an error, it goes on behind what was at fault.
   ///
@@ -26,7 +32,8 @@ public final class SourceList {
   public func next() throws -> VolumeSource? {
     if table != nil { return try table?.next() }
     while true {
-      if let files = try walk?.next() {
+      if var files = try walk?.next() {
+        if files.isStandardInput { files.alias = standardInput }
         // Both files of a pair may be named, as by a shell's `*`.
         if files.image != nil, files.header == last { continue }
         last = files.header

@@ -7,6 +7,8 @@ public struct SourcePath: Sendable, Equatable {
   public var header: FilePath
   /// The voxels' file of a pair.
   public var image: FilePath?
+  /// The path by which standard input is known, if it has one.
+  public var alias: FilePath?
 
   /// What the ending of a name promises.
   enum Role {
@@ -36,15 +38,18 @@ public struct SourcePath: Sendable, Equatable {
     return ["/dev/fd", "/proc/self/fd"].contains(header.removingLastComponent())
   }
 
+  /// The path by which the volume is known.
+  public var known: FilePath { alias ?? header }
+
   /// The single file, or the header and the image.
   var files: [FilePath] { [header] + (image.map { [$0] } ?? []) }
 
   /// The name of the volume: without folder and endings.
   public var name: String {
-    if isStandardInput { return "stdin" }
-    var path = header
-    if Self.role(of: header) != nil {
-      path = Self.uncompressed(header)
+    if known == "-" { return "stdin" }
+    var path = known
+    if Self.role(of: path) != nil {
+      path = Self.uncompressed(path)
       path.extension = nil
     }
     // As bytes that are no UTF-8 become U+FFFD, so do those that no name may hold.
@@ -53,6 +58,9 @@ public struct SourcePath: Sendable, Equatable {
       String.UnicodeScalarView(
         name.map { $0.properties.generalCategory == .control ? "\u{FFFD}" : $0 }))
   }
+
+  /// The names of the folders on the path by which the volume is known, the outermost first.
+  var folders: [String] { known.removingLastComponent().components.map(\.string) }
 
   /// The JSON file beside it that may say more of the volume.
   public var sidecar: FilePath {

@@ -1,5 +1,4 @@
 public import ByteIO
-internal import SystemPackage
 public import VolumeFormat
 
 /// A volume to be read: its files, and what is known of it besides what they hold.
@@ -16,45 +15,41 @@ public struct VolumeSource: Sendable {
   /// A volume of which its files only are known.
   public init(_ files: SourcePath) { self.files = files }
 
-  /// The subject that the name tells: its BIDS `sub-XX`, else the name.
-  ///
-  /// A name with U+FFFD in it, which stands for bytes that are no text, tells none: two people's
-  /// could be the same.
-  public static func subject(named name: String) -> ExactString? {
-    if name.unicodeScalars.contains("\u{FFFD}") { return nil }
-    return ExactString(BIDSName(name).map { "sub-\($0.subject)" } ?? name)
-  }
-
   /// Puts into a volume's header what is known of it.
   ///
-  /// Of attributes, those of the table hold before the sidecar, that before entities of the name.
+  /// Of attributes, those of the table hold before the sidecar, that before what `naming` finds in
+  /// the path, that before entities.
   ///
   /// `claim` is that of `NIfTIFile`.
   ///
   /// - Returns: a sidecar that is no file; the header says so among its quirks.
-  /// - Throws: `FormatError`, `NIfTIError` or `IOFailure` for a sidecar that cannot be read.
+  /// - Throws: `FormatError`, `NIfTIError` or `IOFailure` for a sidecar that cannot be read or a
+  ///   path that does not match.
   func describe(
-    _ header: inout VolumeHeader, readsSidecar: Bool, claim: (Int) throws -> Void
+    _ header: inout VolumeHeader, _ naming: SourceNaming, claim: (Int) throws -> Void
   ) throws -> PassedOver? {
+    var quirks: [String] = []
+    let told = try naming.tell(files)
     header.obsID = obsID
-    header.obsSubjectID = obsSubjectID
-    var attributes = BIDSName(files.name)?.attributes ?? JSONObject()
+    header.obsSubjectID = obsSubjectID ?? told.subject
+    if header.obsSubjectID == nil {
+      quirks.append("its name is not all text, and tells no subject")
+    }
+    if let quirk = told.quirk { quirks.append(quirk) }
+    var attributes = told.attributes
     var passedOver: PassedOver?
     do {
-      if readsSidecar, let sidecar = try Sidecar.read(beside: files, claim: claim) {
+      if naming.readsSidecars, let sidecar = try Sidecar.read(beside: files, claim: claim) {
         attributes["sidecar"] = .object(sidecar.object)
-        for key in sidecar.repeated {
-          let quirk = ExactString("'\(key)' is twice in its sidecar, the last counts")
-          header.quirks = (header.quirks ?? []) + [quirk]
-        }
+        quirks += sidecar.repeated.map { "'\($0)' is twice in its sidecar, the last counts" }
       }
     } catch let sidecar as PassedOver {
       passedOver = sidecar
-      header.quirks =
-        (header.quirks ?? []) + [ExactString("its sidecar is \(sidecar.what), and was not read")]
+      quirks.append("its sidecar is \(sidecar.what), and was not read")
     }
     attributes.merge(self.attributes)
     if !attributes.isEmpty { header.attributes = attributes }
+    if !quirks.isEmpty { header.quirks = (header.quirks ?? []) + quirks.map { ExactString($0) } }
     return passedOver
   }
 }

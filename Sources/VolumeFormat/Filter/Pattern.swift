@@ -1,4 +1,4 @@
-internal import ByteIO
+public import ByteIO
 internal import CPCRE2
 
 /// A regular expression of a user's, in the syntax of Perl, matched in a bounded number of steps.
@@ -57,6 +57,27 @@ public final class Pattern: @unchecked Sendable {
     var count: UInt32 = 0
     pcre2_pattern_info_8(code, UInt32(PCRE2_INFO_CAPTURECOUNT), &count)
     return Int(count)
+  }
+
+  /// The groups that have names, by their numbers.
+  public var groupNames: [Int: ExactString] {
+    var count: UInt32 = 0
+    var size: UInt32 = 0
+    var table: UnsafePointer<UInt8>?
+    pcre2_pattern_info_8(code, UInt32(PCRE2_INFO_NAMECOUNT), &count)
+    pcre2_pattern_info_8(code, UInt32(PCRE2_INFO_NAMEENTRYSIZE), &size)
+    pcre2_pattern_info_8(code, UInt32(PCRE2_INFO_NAMETABLE), &table)
+    guard let table else { return [:] }
+    var names: [Int: ExactString] = [:]
+    for entry in 0..<Int(count) {
+      // Two bytes of the group's number, the higher first, then its name and a NUL.
+      let start = table + entry * Int(size)
+      let number = Int(start[0]) << 8 | Int(start[1])
+      names[number] = start.withMemoryRebound(to: CChar.self, capacity: Int(size)) {
+        ExactString(String(cString: $0 + 2))
+      }
+    }
+    return names
   }
 
   /// Finds the first place in `subject` that it matches.
