@@ -64,7 +64,7 @@ def spoil(dice, text, in_dataset):
         return "over 2,000,000 values", member(text, b"[" + b"0," * 2_000_001 + b"0]"), (
             "refuse" if in_dataset else "either")
     if way == 7:
-        name = dice.choice([*json.loads(text), "zz"]).encode()
+        name = dice.choice(list(json.loads(text)) or ["zz"]).encode()
         twice = dice.random() < 0.5
         first = b'"zy":1,"zy":2,' if twice else b'"' + name + b'":null,'
         return f"{'an unknown' if twice else 'a'} key twice", text.replace(b"{", b"{" + first, 1), (

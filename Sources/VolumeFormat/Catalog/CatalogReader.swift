@@ -165,6 +165,9 @@ public final class CatalogReader {
     guard let record = records.first(where: { CatalogKey($0.obsID) == key }) else {
       throw FormatError(path, at: offset, "the index names a volume here that the block lacks")
     }
+    guard records.count(where: { $0.obsID == record.obsID }) == 1 else {
+      throw FormatError(path, at: offset, "it holds the id '\(record.obsID)' twice")
+    }
     return record
   }
 
@@ -188,7 +191,12 @@ public final class CatalogReader {
         low = guess + 1
         guess += distance(last, key)
       } else {
-        return page.block(of: key)
+        guard let index = page.index(of: key) else { return nil }
+        let next =
+          index + 1 < page.count
+          ? page.key(index + 1) : guess + 1 < pages ? try readPage(guess + 1).key(0) : nil
+        guard next != key else { throw FormatError(path, "its index holds an id twice") }
+        return page.block(index)
       }
     }
     return nil
@@ -216,14 +224,15 @@ public final class CatalogReader {
 
     func block(_ index: Int) -> UInt64 { bytes.loadLittle(offset(index) + 16, as: UInt64.self) }
 
-    func block(of key: CatalogKey) -> UInt64? {
+    /// The number of the first entry with `key`, or nil.
+    func index(of key: CatalogKey) -> Int? {
       var low = 0
       var high = count
       while low < high {
         let middle = (low + high) / 2
         if self.key(middle) < key { low = middle + 1 } else { high = middle }
       }
-      return low < count && self.key(low) == key ? block(low) : nil
+      return low < count && self.key(low) == key ? low : nil
     }
 
     /// Where its entries end.
