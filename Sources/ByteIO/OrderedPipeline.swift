@@ -112,6 +112,16 @@ public final class OrderedPipeline<Worker, Input: Sendable, Output: Sendable>: @
     }.get()
   }
 
+  /// Waits until nothing is under way: what the sink uses is free until more is handed in.
+  ///
+  /// - Throws: the first error of either closure.
+  public func drain() throws {
+    try monitor.wait { () -> Result<Void, any Error>? in
+      if let failure { return .failure(failure) }
+      return sunk == submitted ? .success(()) : nil
+    }.get()
+  }
+
   /// Whether nothing is under way.
   public var isIdle: Bool { monitor.update { sunk == submitted } }
 

@@ -48,26 +48,40 @@ struct VolWrite: Tool {
   @Flag(help: "Leave out volumes that the dataset holds already; one that differs replaces it.")
   var replace = false
 
+  @Flag(
+    name: .shortAndLong,
+    help: "Leave out and report a volume that cannot come in, stage the others, and exit 1.")
+  var keepGoing = false
+
   @Flag(name: .shortAndLong, help: "Show no progress, and no count of volumes left out.")
   var quiet = false
 
   @Argument(help: "The dataset's directory, made if need be.")
   var dataset: String
 
-  @Argument(help: "The collection that the volumes belong to.")
+  @Argument(
+    help: "The collection that the volumes belong to, or a template of it as for --obs-id.")
   var collection: ExactString
 
   func validate() throws {
     try requireLocal(dataset)
     guard (1...19).contains(level) else { throw ValidationError("--level takes 1 to 19") }
     _ = try template
-    if let defect = Names.defect(ofCollection: collection) {
+    if case .collection(let name) = try destination, let defect = Names.defect(ofCollection: name) {
       throw ValidationError("'\(collection)' cannot name a collection: \(defect)")
     }
   }
 
   private var template: NameTemplate? {
     get throws { try obsID.map { try NameTemplate(option: "--obs-id", $0, folders: .joined) } }
+  }
+
+  private var destination: StageOptions.Destination {
+    get throws {
+      let template = try NameTemplate(
+        option: "COLLECTION", collection.string, folders: .joined)
+      return template.hasFields ? .template(template) : .collection(collection)
+    }
   }
 
   func execute() throws -> ExitStatus {
@@ -82,9 +96,14 @@ struct VolWrite: Tool {
     options.existing = replace ? .replace : skipExisting ? .skip : .refuse
     options.objection = { $0.contradiction() }
     options.tool = Self.nameAndVersion
-    let writer = try StageWriter(
-      try Dataset.create(dataset), collection: collection, options: options)
     let progress = Progress(quiet: quiet)
+    let tell = { (refusal: FormatError) in
+      progress.clear()
+      Self.warn(explain(refusal).message)
+    }
+    let writer = try StageWriter(
+      try Dataset.create(dataset), destination, options: options,
+      report: keepGoing ? tell : nil)
     let summary: StageSummary
     do {
       summary = try writer.write(FrameReader(input)) { progress.add(volumes: 1, bytes: $0) }
@@ -98,22 +117,37 @@ struct VolWrite: Tool {
 
   private func report(_ summary: StageSummary) throws -> ExitStatus {
     let lost = summary.dropped &+ summary.skipped
-    if summary.existing > 0, !quiet {
-      Self.warn("\(counted(summary.existing, "volume")) there already")
-    }
-    guard let stage = summary.stage else {
-      if summary.existing > 0 { return lost > 0 ? .partial : .done }
+    if !quiet { reportExisting(summary) }
+    guard !summary.stages.isEmpty else {
+      if summary.existing > 0 { return lost + summary.refused > 0 ? .partial : .done }
       throw ToolFailure(
         .noInput,
         "nothing staged: the stream holds no volume"
+          + (summary.refused > 0 ? " that can come in" : "")
           + (lost > 0 ? ", its producer gave up \(lost)" : ""))
     }
     let output = LineWriter()
-    try output.line(stage.stage)
+    for stage in summary.stages { try output.line(stage.stage) }
     try output.finish()
-    guard lost > 0 else { return .done }
-    Self.warn("staged \(counted(stage.volumes, "volume")); the producer gave up \(lost) more")
+    guard lost + summary.refused > 0 else { return .done }
+    let staged = summary.stages.reduce(0) { $0 + $1.volumes }
+    var left: [String] = []
+    if lost > 0 { left.append("the producer gave up \(lost) more") }
+    if summary.refused > 0 { left.append("left out \(summary.refused)") }
+    Self.warn("staged \(counted(staged, "volume")); \(left.joined(separator: "; "))")
     return .partial
+  }
+
+  private func reportExisting(_ summary: StageSummary) {
+    if summary.existing > 0 {
+      Self.warn("\(counted(summary.existing, "volume")) there already")
+    }
+    if summary.otherAttributes > 0 {
+      Self.warn(
+        "warning: of these, \(summary.otherAttributes) "
+          + (summary.otherAttributes == 1 ? "has" : "have")
+          + " another subject or other attributes in the stream, which were not taken")
+    }
   }
 
   static func main() { start() }

@@ -23,7 +23,7 @@ struct TestDataset {
   ) throws -> StageSummary {
     let input = try InputFile(try scratch.write(stream, "in-\(randomIdentifier())"))
     let writer = try StageWriter(
-      try Dataset.create(path), collection: collection, options: options)
+      try Dataset.create(path), .collection(collection), options: options)
     return try writer.write(FrameReader(input)) { _ in }
   }
 
@@ -191,7 +191,7 @@ func bytes(_ lines: [String]) -> [String] {
     try file.close()
     let (one, other) = (TestDataset(), TestDataset())
     let summary = try one.stage(stream: try scratch.read("dropped"))
-    #expect(summary.dropped == 1 && summary.stage?.volumes == 2)
+    #expect(summary.dropped == 1 && summary.stages.map(\.volumes) == [2])
     try other.stage([TestVolume("a", [70_000]), TestVolume("b", [70_000])])
     let packs = try [one, other].map { dataset in
       try dataset.tree().filter { $0.key.hasSuffix(".pack") }.values.map { $0.dropFirst(32) }

@@ -357,6 +357,10 @@ def staged(root):
             record = read_json(path, "volpipe-stage")
             need(record["stage"] == path.stem, f"{path.name}: of another stage")
             need(record.get("replaces", True) is True, f"{path.name}: replaces")
+            if "run" in record:
+                run = record["run"]
+                need(HEX32.fullmatch(run["id"]), f"{path.name}: run")
+                need(isinstance(run["stages"], int) and 2 <= run["stages"] <= 200, f"{path.name}")
             result[path.stem] = check_stage(root, record)
     return result
 
@@ -408,7 +412,8 @@ class Dataset:
             need(TIME.fullmatch(manifest["created"]), f"{path.name}: created")
             need(isinstance(manifest["metadata"], dict), f"{path.name}: metadata")
             need("subjects" in manifest or manifest["version"] == 1, f"{path.name}: subjects")
-            need(not any("replaces" in stage for stage in manifest["stages"]), f"{path.name}")
+            need(not any(key in stage for stage in manifest["stages"]
+                         for key in ("replaces", "run")), f"{path.name}")
             digests[number] = hashlib.sha256(path.read_bytes()).hexdigest()
             self.manifests[number] = manifest
         need(len(paths) == len({m["commit_id"] for m in self.manifests.values()}), "commit_id")

@@ -203,3 +203,121 @@ def test_a_broken_stream_leaves_no_half_file(box):
     result = bash("nifti-write -o out", box, stdin=whole[:-20_000])
     assert result.status == 65
     assert not list((box / "out").rglob("*")), tree(box / "out")
+
+
+# Several collections, volumes that cannot come in, and what is told of them
+
+@pytest.fixture
+def bids(box):
+    for number, path in enumerate(["sub-01_T1w", "sub-01_bold", "sub-02_T1w"]):
+        save(box / "b" / f"{path}.nii", ramp((9, 8, 7), seed=number))
+    return box
+
+
+def test_a_template_fills_a_collection_for_each_value_and_all_are_committed_together(bids):
+    stages = ok("nifti-cat -q b | vol-write -q ds '{attrs.suffix}'", bids).lines
+    records = staged(bids / "ds")
+    assert len(stages) == 2 and set(stages) == set(records)
+    for named in stages:
+        result = bash(f"vol-commit ds {named}", bids)
+        assert result.status == 66, repr(result)
+        one_clear_line(result, "vol-commit", *[stage for stage in stages if stage != named])
+    record = bids / "ds" / "stages" / f"{stages[1]}.json"
+    data = record.read_bytes()
+    record.unlink()
+    for command in ("vol-commit ds", f"vol-commit ds {stages[0]}"):
+        result = bash(command, bids)
+        assert result.status == 66, "half of what one vol-write wrote was committed"
+    assert ok("vol-ls --staged --tsv ds", bids).lines[1:] == []
+    record.write_bytes(data)
+    ok(f"vol-commit -q ds {' '.join(stages)}", bids)
+    dataset = Dataset(bids / "ds")
+    counts = {name: sums["volumes"] for name, sums in dataset.manifest["collections"].items()}
+    assert counts == {"T1w": 2, "bold": 1}
+    for name in ("sub-01_T1w", "sub-01_bold", "sub-02_T1w"):
+        np.testing.assert_array_equal(dataset[name].array(), stored(bids / "b" / f"{name}.nii"))
+    ok("vol-cat ds | vol-write -q copy '{collection}' && vol-commit -q copy", bids)
+    copy = Dataset(bids / "copy")
+    assert copy.manifest["collections"].keys() == counts.keys()
+    assert bash("vol-verify --full -q copy", bids).status == 0
+
+
+def test_a_literal_name_with_a_brace_is_refused(bids):
+    for name in ("{attrs.suffix", "a}b", "{folder.x}"):
+        result = bash(f"nifti-cat b | vol-write ds '{name}'", bids)
+        assert result.status == 64 and not (bids / "ds").exists(), repr(result)
+
+
+def test_a_collision_names_both_paths_and_the_way_out(box):
+    """Whether the first is still under way or long written."""
+    for count in (0, 300):
+        folder = box / f"d{count}"
+        for sub in ("a", "z"):
+            save(folder / sub / "scan.nii", ramp((9, 8, 7)))
+        for number in range(count):
+            save(folder / "m" / f"{number}.nii", ramp((2,)))
+        result = bash(f"nifti-cat -q d{count} | vol-write ds CT", box)
+        assert result.status == 65, repr(result)
+        one_clear_line(result, "vol-write", f"'d{count}/a/scan.nii'", f"'d{count}/z/scan.nii'",
+                       "--obs-id", "{path}")
+    assert not staged(box / "ds")
+    result = bash("nifti-cat -q d300 | vol-write -k ds CT", box)
+    assert result.status == 1 and "'d300/z/scan.nii'" in result.err, repr(result)
+    assert result.err.splitlines()[-1] == "vol-write: staged 301 volumes; left out 1"
+    ok("vol-commit ds", box)
+    dataset = Dataset(box / "ds")
+    assert len(dataset.volumes) == 301 and dataset["scan_CT"].header["source"]["path"] == (
+        "d300/a/scan.nii")
+
+
+def test_with_k_what_cannot_come_in_is_left_out_and_named(box):
+    good = {"shape": [4, 3], "dtype": "uint8"}
+    bad = {"an id again": {"obs_id": "good-0", "attributes": {"k": "T"}},
+           "contradiction": {"obs_id": "c", "affine": np.eye(4).tolist(),
+                             "voxel_spacing": [2, 2, 2], "attributes": {"k": "T"}},
+           "no suffix": {"obs_id": "s"}}
+    out = io.BytesIO()
+    writer = FrameWriter(out)
+    for number, (name, header) in enumerate(bad.items()):
+        for obs_id, more in ((f"good-{number}", {"attributes": {"k": "T"}}), (name, header)):
+            writer.open({"obs_id": obs_id, "name": name, **good, **more})
+            writer.data(ramp((4, 3), "u1", seed=number))
+            writer.close()
+    writer.end()
+    (box / "in").write_bytes(out.getvalue())
+    result = bash("vol-write ds '{attrs.k}' < in", box)
+    assert result.status == 65 and not staged(box / "ds"), repr(result)
+    result = bash("vol-write -k ds '{attrs.k}' < in", box)
+    assert result.status == 1, repr(result)
+    *refusals, count = result.err.splitlines()
+    assert count == "vol-write: staged 3 volumes; left out 3"
+    assert len(refusals) == 3 and all(line.startswith("vol-write: ") for line in refusals)
+    ok("vol-commit ds", box)
+    assert list(Dataset(box / "ds").volumes) == ["good-0", "good-1", "good-2"]
+    cut = box / "cut"
+    cut.write_bytes(out.getvalue()[:-9])
+    assert bash("vol-write -k other CT < cut", box).status == 65 and not staged(box / "other")
+
+
+def test_other_attributes_of_a_volume_that_is_there_are_told_of(box):
+    save(box / "a.nii", ramp((4, 3)))
+    ok("nifti-cat --attr age=7 a.nii | vol-write -q ds CT; vol-commit -q ds", box)
+    for option in ("--replace", "--skip-existing"):
+        result = bash(f"nifti-cat --attr age=8 a.nii | vol-write {option} ds CT", box)
+        assert result.status == 0 and result.out == b"", repr(result)
+        there, other = result.err.splitlines()
+        assert there == "vol-write: 1 volume there already"
+        assert "1 has another subject or other attributes" in other
+        ok(f"nifti-cat --attr age=7 a.nii | vol-write -q {option} ds CT", box)
+
+
+def test_a_replacement_that_is_only_staged_is_seen(box):
+    """Two of one id could not both be committed."""
+    save(box / "a.nii", ramp((4, 3)))
+    ok("nifti-cat a.nii | vol-write -q ds CT; vol-commit -q ds", box)
+    save(box / "a.nii", ramp((4, 3), seed=5))
+    ok("nifti-cat a.nii | vol-write -q --replace ds CT", box)
+    assert ok("nifti-cat a.nii | vol-write -q --replace ds CT", box).out == b""
+    save(box / "a.nii", ramp((4, 3), seed=6))
+    result = bash("nifti-cat a.nii | vol-write --replace ds CT", box)
+    assert result.status == 65 and "commit it first" in result.err, repr(result)

@@ -27,11 +27,11 @@ public final class MemoryDataset {
     try writer.end()
     var options = StageOptions()
     options.chunk = ChunkShape("4,4,4") ?? options.chunk
-    let stager = try StageWriter(dataset, collection: "c", options: options)
+    let stager = try StageWriter(dataset, .collection("c"), options: options)
     guard
       let staged = try stager.write(
         FrameReader(try InputFile(stream.path)), progress: { _ in }
-      ).stage
+      ).stages.first
     else { preconditionFailure("nothing staged") }
     stage = staged
     _ = try Committer(dataset, tool: "fuzz").commit([], metadata: [:])

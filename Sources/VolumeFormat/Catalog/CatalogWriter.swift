@@ -48,6 +48,16 @@ final class CatalogWriter {
     blockRecords += 1
   }
 
+  /// The record of a volume that was added; nil if there is none.
+  ///
+  /// It costs a look at all of them: it is for a message.
+  func record(_ key: CatalogKey) throws -> CatalogRecord? {
+    guard let offset = entries.first(where: { $0.key == key })?.block else { return nil }
+    try writeBlock()
+    let records = try CatalogBlock.read(try InputFile(path), at: offset, before: file.size)
+    return records.records.first { CatalogKey($0.obsID) == key }
+  }
+
   /// Writes the index and the footer, flushes and closes.
   func finish() throws -> FileSeal {
     try writeBlock()

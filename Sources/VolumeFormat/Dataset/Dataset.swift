@@ -153,8 +153,19 @@ public struct Dataset: Sendable {
   // MARK: What is staged
 
   /// The finished stages that `manifest` does not hold, in order of their creation, then of id.
+  ///
+  /// Those of a run are among them once all of them are there.
   public func pendingStages(besides manifest: Manifest?) throws -> [Stage] {
-    try pending(besides: manifest?.stages.map(\.stage))
+    try pendingRuns(besides: manifest).whole
+  }
+
+  /// The same, and beside them the stages of runs that are not whole: that were cut off, or are just
+  /// being published.
+  public func pendingRuns(besides manifest: Manifest?) throws -> (whole: [Stage], cut: [Stage]) {
+    let stages: [Stage] = try pending(besides: manifest?.stages.map(\.stage))
+    let counts = stages.reduce(into: [:]) { $0[$1.run?.id, default: 0] += 1 }
+    func isWhole(_ stage: Stage) -> Bool { stage.run.map { counts[$0.id] == $0.stages } ?? true }
+    return (stages.filter(isWhole), stages.filter { !isWhole($0) })
   }
 
   /// The staged subject tables that `manifest` does not hold, in order of their creation.
@@ -212,6 +223,11 @@ public struct Dataset: Sendable {
       try? Publishing.remove(temporary)
       throw error
     }
+  }
+
+  /// Takes back the record of what is staged and not committed.
+  func withdraw<Content: Staged>(_ content: Content) throws {
+    try Publishing.remove(record(of: content.stage, Content.self))
   }
 
   /// Opens the catalog of a stage.

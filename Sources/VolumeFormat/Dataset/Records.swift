@@ -104,6 +104,19 @@ public struct Stage: Sendable, Equatable {
   public var packs: [FileEntry]
   /// Whether volumes of the snapshot with the same ids are to be removed; until it is committed.
   public var replaces: Bool?
+  /// The run that wrote it, if that wrote several; until it is committed.
+  public var run: Run?
+
+  /// A run of `vol-write` that filled several collections: its stages are committed together.
+  public struct Run: Sendable, Equatable {
+    /// Its id, 32 hexadecimal digits.
+    public var id: String
+    /// How many stages it wrote.
+    public var stages: Int
+
+    /// So many one run may write.
+    public static let maximumStages = 200
+  }
 
   var json: JSONObject {
     var result: JSONObject = [
@@ -113,6 +126,7 @@ public struct Stage: Sendable, Equatable {
       "catalog": .object(catalog.json), "packs": .array(packs.map { .object($0.json) }),
     ]
     result["replaces"] = replaces.map { .boolean($0) }
+    result["run"] = run.map { .object(["id": .text($0.id), "stages": .integer($0.stages)]) }
     return result
   }
 
@@ -129,6 +143,9 @@ public struct Stage: Sendable, Equatable {
       return "'catalog' is not \(Layout.catalog(stage)) or a revision of it"
     }
     guard !packs.isEmpty else { return "it names no pack" }
+    if let run, !(2...Run.maximumStages).contains(run.stages) {
+      return "its run has \(run.stages) stages"
+    }
     for (number, pack) in packs.enumerated() where !pack.lies(at: Layout.pack(stage, number)) {
       return "pack \(number) is not \(Layout.pack(stage, number))"
     }
@@ -149,6 +166,10 @@ extension Stage {
     catalog = try FileEntry(node.required("catalog"))
     packs = try node.required("packs").array { (pack) throws(FormatError) in try FileEntry(pack) }
     replaces = try node.optional("replaces")?.boolean()
+    run = try node.optional("run").map { (run) throws(FormatError) in
+      Run(
+        id: try run.required("id").identifier(), stages: try run.required("stages").integer())
+    }
   }
 }
 

@@ -54,6 +54,7 @@ public struct Committer {
         }
         for var stage in taken {
           stage.replaces = nil
+          stage.run = nil
           stages.append(stage)
         }
         let subjects = try merger.merge(tables, into: head?.subjects)
@@ -83,9 +84,14 @@ public struct Committer {
     _ names: [String], _ head: Manifest?
   ) throws -> (stages: [Stage], tables: [SubjectStage]) {
     guard names.isEmpty else { return try selectNamed(names, head) }
-    let stages = try dataset.pendingStages(besides: head)
+    let (stages, cut) = try dataset.pendingRuns(besides: head)
     let tables = try dataset.pendingTables(besides: head)
     guard !stages.isEmpty || !tables.isEmpty else {
+      if let stage = cut.first, let run = stage.run {
+        throw CommitRefusal.nothingStaged(
+          "in '\(dataset.path)': \(counted(cut.count, "stage")) of \(run.stages) that one "
+            + "vol-write was to write are there; is it still at work?")
+      }
       // A committer that was killed may have left the hint behind.
       try? log.refreshHead()
       throw CommitRefusal.nothingStaged(
@@ -115,6 +121,17 @@ public struct Committer {
       } else {
         throw CommitRefusal.nothingStaged(
           "in '\(dataset.path)': no finished stage '\(name)'; vol-ls --staged lists them")
+      }
+    }
+    for stage in stages {
+      guard let run = stage.run else { continue }
+      let others = try dataset.pendingStages(besides: head).filter { $0.run == run }
+      let missing = others.map(\.stage).filter { !seen.contains($0) }
+      guard others.count == run.stages, missing.isEmpty else {
+        throw CommitRefusal.nothingStaged(
+          "in '\(dataset.path)': stage '\(stage.stage)' is one of \(run.stages) of its vol-write, "
+            + "which are committed together"
+            + (missing.isEmpty ? "" : "; name \(missing.joined(separator: ", ")), too"))
       }
     }
     return (stages.sorted { $0.precedes($1) }, tables.sorted { $0.precedes($1) })

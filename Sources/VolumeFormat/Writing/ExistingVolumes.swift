@@ -26,13 +26,13 @@ final class ExistingVolumes {
     try committed.stage(holding: key) ?? pending.stage(holding: key)
   }
 
-  /// The volume with an id.
+  /// The volume with an id, one of a finished stage before the snapshot's, whose place it may take.
   func match(_ key: CatalogKey) throws -> Match? {
-    if let (stage, record) = try committed.record(key) {
-      return Match(stage: stage, record: record, isCommitted: true)
+    if let (stage, record) = try pending.record(key) {
+      return Match(stage: stage, record: record, isCommitted: false)
     }
-    return try pending.record(key).map {
-      Match(stage: $0.0, record: $0.1, isCommitted: false)
+    return try committed.record(key).map {
+      Match(stage: $0.0, record: $0.1, isCommitted: true)
     }
   }
 
@@ -47,11 +47,16 @@ final class ExistingVolumes {
 final class VolumeComparison {
   private let stored: StoredVolume
   private let hasSameForm: Bool
+  /// Whether subject and attributes, which do not count, are the same.
+  let hasSameAttributes: Bool
   private let before = SHA256()
   private let after = SHA256()
 
   init(_ header: VolumeHeader, with stored: StoredVolume) {
     self.stored = stored
+    hasSameAttributes =
+      header.attributes ?? JSONObject() == stored.header.attributes ?? JSONObject()
+      && header.obsSubjectID == stored.header.obsSubjectID
     hasSameForm =
       header.shape == stored.header.shape && header.dtype == stored.header.dtype
       && header.channels == stored.header.channels

@@ -2,7 +2,7 @@ internal import ByteIO
 
 /// One step of a volume's way into the packs, in the order of the stream.
 enum StageItem: Sendable {
-  case begin(CatalogRecord, chunks: Int)
+  case begin(CatalogRecord, chunks: Int, ShardSink)
   case extra(afterVoxels: Bool, bytes: [UInt8])
   case chunks(Slab, Range<Int>, StageCodec)
   case finish(crc32: UInt32, quirks: [ExactString])
@@ -18,7 +18,7 @@ struct StageCodec: Sendable {
 
 /// The same step when its work is done.
 enum StageOutput: Sendable {
-  case begin(CatalogRecord, chunks: Int)
+  case begin(CatalogRecord, chunks: Int, ShardSink)
   case held(afterVoxels: Bool, bytes: [UInt8])
   case blob(afterVoxels: Bool, count: Int, bytes: [UInt8])
   case chunks(bytes: [UInt8], lengths: [Int])
@@ -33,7 +33,7 @@ struct StageWorker {
 
   func run(_ item: StageItem) throws -> StageOutput {
     switch item {
-    case .begin(let record, let chunks): return .begin(record, chunks: chunks)
+    case .begin(let record, let chunks, let sink): return .begin(record, chunks: chunks, sink)
     case .extra(let after, let bytes):
       if bytes.count <= CatalogRecord.inlineExtra { return .held(afterVoxels: after, bytes: bytes) }
       let blob = bytes.withUnsafeBytes { Zstandard.compress($0) }
@@ -79,7 +79,7 @@ final class ShardSink: @unchecked Sendable {
 
   func take(_ output: StageOutput) throws {
     switch output {
-    case .begin(let record, let chunks):
+    case .begin(let record, let chunks, _):
       try packs.beginVolume()
       self.record = record
       self.record?.pack = packs.number

@@ -1,3 +1,5 @@
+public import ByteIO
+
 /// How a stage is to be written.
 public struct StageOptions: Sendable {
   /// The chunk shape asked for.
@@ -21,6 +23,22 @@ public struct StageOptions: Sendable {
   /// Program and version, for the stage record.
   public var tool = "volpipe"
 
+  /// Which collection a volume goes into.
+  public enum Destination: Sendable {
+    /// This one.
+    case collection(ExactString)
+    /// The one that is made from its header.
+    case template(NameTemplate)
+
+    /// The collection of a volume, any name.
+    func collection(of header: VolumeHeader) throws(FormatError) -> ExactString {
+      switch self {
+      case .collection(let name): name
+      case .template(let template): try template.name(of: header)
+      }
+    }
+  }
+
   /// What becomes of a volume whose id the dataset holds already.
   public enum Existing: Sendable {
     /// It ends the run.
@@ -37,12 +55,16 @@ public struct StageOptions: Sendable {
 
 /// What became of a stream.
 public struct StageSummary: Sendable {
-  /// The finished stage; nil if the stream held no volume.
-  public var stage: Stage?
+  /// The finished stages, one for each collection; none if the stream held no volume.
+  public var stages: [Stage] = []
   /// Volumes that the producer took back.
   public var dropped: UInt64 = 0
   /// Sources that the producer gave up before they began.
   public var skipped: UInt64 = 0
+  /// Volumes that could not come in.
+  public var refused: UInt64 = 0
   /// Volumes that were there already.
   public var existing: UInt64 = 0
+  /// Those of them that have another subject or other attributes there.
+  public var otherAttributes: UInt64 = 0
 }
