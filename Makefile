@@ -14,8 +14,11 @@ TOOLS = nifti-cat npy-cat frame-filter vol-write vol-commit vol-meta vol-ls vol-
 BUILD = .build/release
 BIN = $(DESTDIR)$(PREFIX)/bin
 SHARE = $(DESTDIR)$(PREFIX)/share
+BASH_COMPLETIONS = $(SHARE)/bash-completion/completions
+ZSH_COMPLETIONS = $(SHARE)/zsh/site-functions
+FISH_COMPLETIONS = $(SHARE)/fish/vendor_completions.d
 
-.PHONY: all dependencies build demo check lint install uninstall clean
+.PHONY: all dependencies build demo check lint install install-data uninstall clean
 
 all: build
 
@@ -44,19 +47,23 @@ lint:
 	scripts/install-dependencies --tests
 	scripts/lint
 
-install: build
-	install -d "$(BIN)" "$(SHARE)/man/man1" "$(SHARE)/man/man5" "$(SHARE)/man/man7" \
-	    "$(SHARE)/bash-completion/completions" "$(SHARE)/zsh/site-functions" \
-	    "$(SHARE)/fish/vendor_completions.d" "$(SHARE)/volpipe"
-	install -m 644 python/volpipe.py "$(SHARE)/volpipe/"
+install: build install-data
+	install -d "$(BIN)"
 	for tool in $(TOOLS); do \
-	    install -s -m 755 "$(BUILD)/$$tool" "$(BIN)/$$tool" && \
-	    "$(BUILD)/$$tool" --generate-completion-script bash \
-	        > "$(SHARE)/bash-completion/completions/$$tool" && \
-	    "$(BUILD)/$$tool" --generate-completion-script zsh \
-	        > "$(SHARE)/zsh/site-functions/_$$tool" && \
-	    "$(BUILD)/$$tool" --generate-completion-script fish \
-	        > "$(SHARE)/fish/vendor_completions.d/$$tool.fish" || exit 1; \
+	    install -s -m 755 "$(BUILD)/$$tool" "$(BIN)/$$tool" || exit 1; \
+	done
+
+# All that is not built: manuals, completions and the Python module.
+install-data:
+	install -d "$(SHARE)/man/man1" "$(SHARE)/man/man5" "$(SHARE)/man/man7" "$(BASH_COMPLETIONS)" \
+	    "$(ZSH_COMPLETIONS)" "$(FISH_COMPLETIONS)" "$(SHARE)/volpipe"
+	install -m 644 python/volpipe.py "$(SHARE)/volpipe/"
+	install -m 644 completions/volpipe.bash "$(BASH_COMPLETIONS)/volpipe"
+	install -m 644 completions/_volpipe "$(ZSH_COMPLETIONS)/"
+	install -m 644 completions/volpipe.fish "$(FISH_COMPLETIONS)/"
+	for tool in $(TOOLS); do \
+	    ln -sf volpipe "$(BASH_COMPLETIONS)/$$tool" && \
+	    ln -sf volpipe.fish "$(FISH_COMPLETIONS)/$$tool.fish" || exit 1; \
 	done
 	for section in 1 5 7; do \
 	    install -m 644 man/*.$$section "$(SHARE)/man/man$$section/" || exit 1; \
@@ -64,9 +71,10 @@ install: build
 
 uninstall:
 	for tool in $(TOOLS); do \
-	    rm -f "$(BIN)/$$tool" "$(SHARE)/bash-completion/completions/$$tool" \
-	        "$(SHARE)/zsh/site-functions/_$$tool" "$(SHARE)/fish/vendor_completions.d/$$tool.fish"; \
+	    rm -f "$(BIN)/$$tool" "$(BASH_COMPLETIONS)/$$tool" "$(FISH_COMPLETIONS)/$$tool.fish"; \
 	done
+	rm -f "$(BASH_COMPLETIONS)/volpipe" "$(ZSH_COMPLETIONS)/_volpipe" \
+	    "$(FISH_COMPLETIONS)/volpipe.fish"
 	rm -rf "$(SHARE)/volpipe"
 	for page in man/*.[157]; do \
 	    rm -f "$(SHARE)/man/man$${page##*.}/$${page##*/}"; \
