@@ -67,15 +67,26 @@ AFTER = {
     "nifti-cat --subject-from '/(P[0-9]+)/' data |":
         "vol-commit -q ds;"
         " [ $(vol-ls --tsv ds CT | cut -f 1,2 | grep -c 'P01[78]_CT.P01[78]$') = 2 ]",
+    "cd Dataset001_BRATS":
+        "cd Dataset001_BRATS; vol-ls --subjects --json ds | jq -e '.obs_subject_id == \"BRATS_001\""
+        " and .volumes == {image: 2, label: 1}'",
     "job=$(sbatch --parsable --array=1-20 --cpus-per-task=4 --wrap '":
         "[ $(vol-ls --json ds CT | grep -c '\"path\":\"parts/') = 20 ]",
     "vol-ls --tsv ds | tail -n +2 | cut -f 1 | while read -r c; do":
         "vol-ls --tsv --diff 4 5 ds | sort | tr '\\t\\n' '  ' |"
         " grep -q '^- BOLD sub-07_bold_BOLD - CT sub-07_CT - label sub-07_label change'",
+    "vol-meta --json ds < /dev/null |":
+        "cmp <(vol-meta --csv ds < /dev/null | cut -d , -f 1)"
+        " <(printf 'obs_subject_id\\nsub-08\\n')",
     "nifti-cat scans/ | vol-write --replace ds CT":
         "cmp changed.nii <(vol-cat --nifti ds CT small_CT)",
     "vol-verify --full --json ds |": "cmp damaged.txt <(echo sub-07_CT); vol-cat ds CT > whole",
     "vol-cat -k ds CT | vol-write rescued CT": "[ $(vol-ls --json rescued CT | wc -l) = 2 ]",
+}
+# What is printed, as it is.
+PRINTED = {
+    "nifti-cat --table cohort.csv --sidecar | vol-write ds CT && vol-commit ds":
+        [" 001 ", " 007 ", " 20261103 ", " 012 "],
 }
 # Where damage gives a status of 1, after which somebody who types goes on: no -e, no pipefail.
 TYPED = {"vol-verify --full --json ds |", "vol-cat -k ds CT | vol-write rescued CT"}
@@ -137,9 +148,9 @@ def files(tools, tmp_path_factory):
                  "bids/sub-01/anat/sub-01_T1w.nii.gz", "bids/sub-02/anat/sub-02_T1w.nii.gz",
                  "bids/sub-02/anat/sub-02_T2w.nii.gz", "mr/sub-11_T1w.nii", "mr/sub-12_T2w.nii",
                  "labels/sub-07.nii", *(f"parts/{n}.nii" for n in range(1, 21)),
-                 "nnUNet_raw/Dataset001_BRATS/imagesTr/BRATS_001_0000.nii.gz",
-                 "nnUNet_raw/Dataset001_BRATS/imagesTr/BRATS_001_0001.nii.gz",
-                 "nnUNet_raw/Dataset001_BRATS/labelsTr/BRATS_001.nii.gz"):
+                 "Dataset001_BRATS/imagesTr/BRATS_001_0000.nii.gz",
+                 "Dataset001_BRATS/imagesTr/BRATS_001_0001.nii.gz",
+                 "Dataset001_BRATS/labelsTr/BRATS_001.nii.gz"):
         scan(box, name)
     scan(box, "bold/sub-07_bold.nii", (6, 5, 4, 3))
     for path in (box / "bids").rglob("*.nii.gz"):
@@ -147,9 +158,9 @@ def files(tools, tmp_path_factory):
     for n in range(1, 21):
         (box / "lists").mkdir(exist_ok=True)
         (box / "lists" / f"{n}.txt").write_text(f"parts/{n}.nii\n")
-    (box / "cohort.csv").write_text("path,obs_id,age,code,visit\n"
-                                    "scans/sub-07.nii.gz,A1,61,007,2026-11-02\n"
-                                    "scans/sub-08.nii.gz,A2,48,012,2026-11-03\n")
+    (box / "cohort.csv").write_text("path,obs_id,obs_subject_id,age\n"
+                                    "scans/sub-07.nii.gz,001,007,61\n"
+                                    "scans/sub-08.nii.gz,20261103,012,48\n")
     (box / "participants.tsv").write_text("participant_id\tage\nsub-07\t61\nsub-08\t48\n")
     (box / "bids/participants.tsv").write_text("participant_id\tage\nsub-01\t61\nsub-02\t48\n")
     (box / "clinic.csv").write_text("patient,age\nsub-07,61\n")
@@ -203,13 +214,14 @@ def test_commands_run_as_they_are_written(files, dataset, tmp_path, block):
     result = bash(f"set -e -o pipefail\n{prelude}{strict}\n{count}\n{script}", box)
     assert result.status == STATUS.get(block.first, 0), f"{block.text}\n{result!r}"
     ok(AFTER.get(block.first, ":"), box)
+    assert all(word in result.text for word in PRINTED.get(block.first, [])), repr(result)
     ran[block.id] = len((box / "commands").read_text())
 
 
 def test_exceptions_and_preparations_are_still_of_use():
     texts, firsts = {block.text for block in ALL}, {block.first for block in ALL}
     assert NOT_RUN.keys() <= texts, NOT_RUN.keys() - texts
-    for table in (BEFORE, AFTER, TYPED, STATUS):
+    for table in (BEFORE, AFTER, PRINTED, TYPED, STATUS):
         assert set(table) <= firsts, set(table) - firsts
     words = {word for block in BLOCKS for word in re.findall(r"[\w-]+", block.text)}
     assert STAND_INS.keys() <= words, STAND_INS.keys() - words
