@@ -155,6 +155,8 @@ def test_make_goes_on_after_a_bad_file_was_mended(made):
     assert bash("make -s", made).status == 2
     (made / "scans" / "d.nii").unlink()
     make(made, {"a": 4, "b": 2, "c": 3})  # the state before, and yet a run
+    shutil.rmtree(made / "ds")
+    make(made, {"a": 4, "b": 2, "c": 3})
 
 
 @pytest.mark.parametrize("made", ["whole"], indirect=True)
@@ -171,8 +173,8 @@ def test_make_takes_out_what_is_gone(made):
     assert ok("tail -n +2 volumes.tsv | cut -f 1 | sort", made).lines == ["a_CT", "c_CT"]
     shutil.rmtree(made / "scans" / "of site 2")
     (made / "scans" / "c.nii").unlink()
-    assert bash("make -s", made).status == 2
-    assert len(Dataset(made / "ds").volumes) == 3  # an empty folder takes nothing out
+    assert "no file in 'scans'" in bash("make -s", made).err
+    assert len(Dataset(made / "ds").volumes) == 3  # nothing was taken out
     save(made / "scans" / "a.nii", scan(5))
     ok("make -s > /dev/null", made)
     assert Dataset(made / "ds").volumes.keys() == {"a_CT", "elsewhere_other"}
@@ -209,4 +211,6 @@ def test_a_snakefile(scans):
     new = save(scans / "scans" / "sub-03_CT.nii.gz", ramp((5, 4, 3)))
     ok(run, scans, timeout=200)
     assert is_normal(scans, "sub-02_CT_norm", changed) and is_normal(scans, "sub-03_CT_norm", new)
+    shutil.rmtree(scans / "scans")
+    assert bash(run, scans).status == 1 and "no file in 'scans'" in (scans / "log").read_text()
     assert len(Dataset(scans / "ds").volumes) == 4
