@@ -68,6 +68,7 @@ def change_key(dice, b):
             inner[key] = dice.choice([edge(dice, 8, old), -1, 1.5, 2**64, -2**63])
             # Version 1 is read as well; sizes and counts are another matter than their form.
             found["exact"] = (key == "snapshot" or key == "version" and inner[key] != 1
+                              or type(inner[key]) is float
                               or inner[key] not in range(2**64))
         elif way == "gone" or way == "edge":
             del inner[key]
