@@ -54,12 +54,23 @@ struct NIfTIHeader: Sendable {
   static func size(of prefix: [UInt8]) -> Int? {
     guard prefix.count >= prefixSize else { return nil }
     // The magic of NIfTI-2 stands where NIfTI-1 has text; either is believed before the size.
-    if ["n+2", "ni2"].contains(where: { prefix[4..<7].elementsEqual($0.utf8) }) { return 540 }
-    if ["n+1\0", "ni1\0"].contains(where: { prefix[344..<348].elementsEqual($0.utf8) }) {
-      return 348
-    }
+    if hasSecondMagic(prefix) { return 540 }
+    if hasFirstMagic(prefix) { return 348 }
     let size = prefix.loadLittle(0, as: Int32.self)
     return size == 540 || size.byteSwapped == 540 ? 540 : 348
+  }
+
+  /// Whether bytes are marked as those of NIfTI.
+  static func hasMagic(_ prefix: [UInt8]) -> Bool {
+    prefix.count >= prefixSize && (hasFirstMagic(prefix) || hasSecondMagic(prefix))
+  }
+
+  private static func hasFirstMagic(_ prefix: [UInt8]) -> Bool {
+    ["n+1\0", "ni1\0"].contains { prefix[344..<348].elementsEqual($0.utf8) }
+  }
+
+  private static func hasSecondMagic(_ prefix: [UInt8]) -> Bool {
+    ["n+2", "ni2"].contains { prefix[4..<7].elementsEqual($0.utf8) }
   }
 
   /// Reads a header of 348 or 540 bytes.

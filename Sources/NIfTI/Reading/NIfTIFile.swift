@@ -42,6 +42,9 @@ public final class NIfTIFile {
     var (stream, compression, size) = try Self.open(file, claim: claim)
     var bytes = try stream.take(NIfTIHeader.prefixSize)
     guard !bytes.isEmpty else { throw NIfTIError(path, "the file is empty") }
+    if !NIfTIHeader.hasMagic(bytes), let what = ForeignFormat.description(of: bytes) {
+      throw NIfTIError(path, what)
+    }
     guard let headerSize = NIfTIHeader.size(of: bytes) else {
       throw NIfTIError(path, "\(bytes.count) bytes are too few for a NIfTI file")
     }
