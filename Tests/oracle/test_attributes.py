@@ -222,3 +222,36 @@ def test_options_mean_the_same_however_files_are_named(mixed, options):
         assert result.err == first.err, f"{way}: {result!r}"
     if "-v" in options:
         assert all(f"'in/{name}'" in first.err for name in ("a_good.nii", "b_odd.nii"))
+
+
+# Sidecars of outer folders
+
+def test_sidecars_of_outer_folders_go_for_volumes_too(box):
+    """The inner one holds; those of another suffix or entity say nothing."""
+    save(box / "b/sub-01/ses-1/func/sub-01_ses-1_task-rest_bold.nii.gz", ramp((3, 2)))
+    save(box / "b/sub-01/ses-1/func/sub-01_ses-1_task-rest_sbref.nii.gz", ramp((3, 2)))
+    save(box / "b/sub-02/sub-02_bold.nii", ramp((3, 2)))
+    for path, said in {
+        "b/task-rest_bold.json": {"RepetitionTime": 2, "from": "root"},
+        "b/task-other_bold.json": {"wrong": 1},
+        "b/bold.json": {"all": True, "from": "all"},
+        "b/sub-01/sub-01_bold.json": {"from": "subject", "EchoTime": 1},
+        "b/sub-01/ses-1/func/sub-01_ses-1_task-rest_bold.json": {"EchoTime": 2},
+        "b/dataset_description.json": {"Name": "x"},
+        "task-rest_bold.json": {"wrong": 2},
+    }.items():
+        (box / path).write_text(json.dumps(said))
+    bold = {"RepetitionTime": 2, "all": True, "from": "subject", "EchoTime": 2}
+    for command in ("b", "b/sub-01 b/sub-02", "$PWD/b", "$(cd b; find $PWD -name '*.nii*' | sort)"):
+        found = {header["name"]: header for header in headers(
+            bash(f"nifti-cat -q --sidecar {command}", box))}
+        told = {name: header["attributes"].get("sidecar") for name, header in found.items()}
+        assert told == {"sub-01_ses-1_task-rest_bold": bold, "sub-01_ses-1_task-rest_sbref": None,
+                        "sub-02_bold": {"all": True, "from": "all"}}, command
+        [quirk] = found["sub-01_ses-1_task-rest_bold"]["quirks"]
+        assert "'bold.json'" in quirk and "'task-rest_bold.json'" in quirk
+    [header] = headers(bash("cd b/sub-01/ses-1/func; nifti-cat --sidecar *_bold.nii.gz", box))
+    assert header["attributes"]["sidecar"] == {"EchoTime": 2}
+    (box / "b/sub-01/sub-01_bold.json").write_text("[]")
+    result = bash("nifti-cat -q --sidecar b", box)
+    assert result.status == 65 and "b/sub-01/sub-01_bold.json" in result.err, repr(result)

@@ -67,6 +67,36 @@ public struct BIDSName {
     return String(Substring(first.dropFirst(4)))
   }
 
+  /// The entities of a name and its suffix, where it has nothing else.
+  struct Entities {
+    /// Labels by their keys.
+    var labels: [ExactString: ExactString] = [:]
+    /// The last part.
+    var suffix: ExactString
+
+    /// Reads a name without folder and endings; nil if a part but the last is no entity, or the
+    /// last is one.
+    init?(_ name: String) {
+      let parts = BIDSName.parts(of: name)
+      guard let last = parts.last, !last.isEmpty, !last.contains(UInt8(ascii: "-")) else {
+        return nil
+      }
+      suffix = ExactString(String(Substring(last)))
+      for part in parts.dropLast() {
+        guard let hyphen = part.firstIndex(of: UInt8(ascii: "-")), hyphen != part.startIndex else {
+          return nil
+        }
+        labels[ExactString(String(Substring(part[..<hyphen])))] =
+          ExactString(String(Substring(part[part.index(after: hyphen)...])))
+      }
+    }
+
+    /// Whether what this is the name of goes for what `other` is the name of.
+    func go(for other: Entities) -> Bool {
+      suffix == other.suffix && labels.allSatisfy { other.labels[$0.key] == $0.value }
+    }
+  }
+
   private static func isAlphanumeric(_ byte: UInt8) -> Bool {
     switch byte {
     case 0x30...0x39, 0x41...0x5A, 0x61...0x7A: true

@@ -6,13 +6,17 @@ internal import VolumeFormat
 public struct SourceNaming: Sendable {
   /// How the path tells them; nil for what names and folders say by themselves.
   public var rule: SubjectRule?
-  /// Whether the JSON file beside a volume's becomes an attribute.
-  public var readsSidecars: Bool
+  /// Reads what becomes the attribute `sidecar`; nil if nothing does.
+  let sidecars: Sidecars?
 
   /// Makes a way of naming.
+  ///
+  /// - Parameters:
+  ///   - rule: how a path tells subject and attributes.
+  ///   - readsSidecars: whether the JSON files that go for a volume become an attribute.
   public init(rule: SubjectRule? = nil, readsSidecars: Bool = false) {
     self.rule = rule
-    self.readsSidecars = readsSidecars
+    sidecars = readsSidecars ? Sidecars() : nil
   }
 
   /// What a path tells.

@@ -39,9 +39,9 @@ public struct VolumeSource: Sendable {
     var attributes = told.attributes
     var passedOver: PassedOver?
     do {
-      if naming.readsSidecars, let sidecar = try Sidecar.read(beside: files, claim: claim) {
+      if let sidecar = try naming.sidecars?.read(beside: files, claim: claim) {
         attributes["sidecar"] = .object(sidecar.object)
-        quirks += sidecar.repeated.map { "'\($0)' is twice in its sidecar, the last counts" }
+        quirks += sidecar.quirks
       }
     } catch let sidecar as PassedOver {
       passedOver = sidecar
