@@ -25,8 +25,9 @@ struct CatRun {
     self.progress = progress
   }
 
-  /// Passes everything on; the end frame comes last.
-  mutating func pass(_ ahead: ReadAhead) throws -> ExitStatus {
+  /// Passes everything on; the end frame comes last, and then what is to be said of what was not
+  /// read.
+  mutating func pass(_ ahead: ReadAhead, remarks: () -> [String]) throws -> ExitStatus {
     while let event = ahead.next() {
       switch event {
       case .open(let source, let header):
@@ -55,6 +56,7 @@ struct CatRun {
         "\(read) read, \(warned) with warnings, \(refused) refused"
           + (passedOver > 0 ? ", \(passedOver) passed over" : ""))
     }
+    if !options.quiet { remarks().forEach(tell) }
     return refused > 0 ? .partial : .done
   }
 

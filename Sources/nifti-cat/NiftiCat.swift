@@ -37,6 +37,12 @@ struct NiftiCat: Tool {
 
   @Option(
     help: ArgumentHelp(
+      "Leave out files and folders of folders that GLOB matches, as in .gitignore; repeatable.",
+      valueName: "glob"))
+  var exclude: [String] = []
+
+  @Option(
+    help: ArgumentHelp(
       "Take the subject from the group of REGEX in the path, attributes from groups with names "
         + "(default: sub-XX of name or folder, else the name).", valueName: "regex"))
   var subjectFrom: String?
@@ -101,6 +107,21 @@ struct NiftiCat: Tool {
       throw ValidationError("--stdin-name is for standard input, which - names")
     }
     _ = try rule
+    _ = try excluded
+  }
+
+  private var excluded: PathRules {
+    get throws {
+      var rules = PathRules()
+      for glob in exclude {
+        do throws(Pattern.SyntaxError) {
+          try rules.add(glob)
+        } catch {
+          throw ValidationError("--exclude takes no '\(bounded(glob, 200))': \(error.reason)")
+        }
+      }
+      return rules
+    }
   }
 
   private var rule: SubjectRule? {
@@ -130,7 +151,7 @@ struct NiftiCat: Tool {
     } else {
       sources = SourceList(
         paths, list: try filesFrom.map { PathList(try input($0), nulSeparated: null) },
-        standardInput: stdinName.map { FilePath($0) })
+        excluded: try excluded, standardInput: stdinName.map { FilePath($0) })
     }
     let progress = Progress(quiet: quiet)
     if progress.isActive, filesFrom == nil, table == nil { progress.expect(totalSize(paths)) }
@@ -141,7 +162,7 @@ struct NiftiCat: Tool {
     defer { ahead.cancel() }
     let status: ExitStatus
     do {
-      status = try run.pass(ahead)
+      status = try run.pass(ahead) { sources.tally.remarks }
     } catch {
       progress.clear()
       throw error

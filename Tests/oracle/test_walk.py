@@ -266,3 +266,74 @@ def test_a_pipe_that_says_nothing_holds_up_no_failure(box, words):
     finally:
         child.kill()
         child.communicate()
+
+
+# What a walk leaves out, and says so
+
+@pytest.fixture
+def tree(box):
+    """A BIDS data set with a derived one and sources inside, and files that are not scans."""
+    for path in ("sub-01/anat/sub-01_T1w", "sub-02/anat/sub-02_T1w", "sub-02/anat/sub-02_CT",
+                 "derivatives/prep/sub-01/anat/sub-01_desc-preproc_T1w", "sourcedata/sub-01/T1",
+                 "extra/sub-01_x", "sub-01/derivatives/sub-01_y"):
+        save(box / "b" / f"{path}.nii", ramp((3, 2)))
+    for path in ("b", "b/derivatives/prep"):
+        (box / path / "dataset_description.json").write_text('{"Name": "x"}')
+    (box / "b/.bidsignore").write_text("# ours\n*_CT.nii\n/extra/\n\nsub-01/**/sub-01_y*\n")
+    for name in ("1.dcm", "2.DCM", "a.mgz", "README", "notes.txt", "b.nii.gz.part"):
+        (box / "b/sub-01" / name).write_bytes(b"x")
+    return box
+
+
+def test_what_bids_keeps_apart_is_left_out_unless_it_is_named(tree):
+    result = bash("nifti-cat b", tree)
+    assert result.status == 0 and names(result) == ["sub-01_T1w", "sub-02_T1w"], repr(result)
+    count, others, left = result.err.splitlines()
+    assert others == ("nifti-cat: passed over 4 files of other kinds: 2 .dcm, 1 .mgz, 1 .part")
+    assert left.startswith("nifti-cat: left out 5 by rule: 'b/derivatives', 'b/extra', ")
+    assert bash("nifti-cat -q b", tree).err == ""
+    assert names(bash("nifti-cat b/derivatives", tree)) == ["sub-01_desc-preproc_T1w"]
+    assert names(bash("nifti-cat b/sub-02/anat/sub-02_CT.nii b/extra", tree)) == [
+        "sub-02_CT", "sub-01_x"]
+    (tree / "b/dataset_description.json").unlink()
+    assert len(names(bash("nifti-cat b", tree))) == 7, "no BIDS, no rules of its own"
+
+
+def test_what_a_user_excludes_is_left_out(tree):
+    def read(options):
+        return set(names(bash(f"nifti-cat -q {options} b", tree)))
+
+    assert read("--exclude '*_T1w.nii' --exclude '!sub-02*'") == {"sub-02_T1w"}
+    assert read("--exclude sub-01") == {"sub-02_T1w"}
+    assert read("--exclude '/sub-01/'") == {"sub-02_T1w"}
+    assert read("--exclude 'sub-0[2-9]/**'") == {"sub-01_T1w"}
+    assert read("--exclude '/anat'") == {"sub-01_T1w", "sub-02_T1w"}
+    assert bash("nifti-cat --exclude '[a' b", tree).status == 64
+    result = bash("nifti-cat --exclude 'sub-*' b", tree)
+    assert result.status == 66, repr(result)
+
+
+def test_a_folder_of_other_files_says_what_they_are(box):
+    (box / "in").mkdir()
+    for number in range(8):
+        (box / "in" / f"{number}.dcm").write_bytes(b"x")
+    result = bash("nifti-cat in", box)
+    assert result.status == 66, repr(result)
+    one_clear_line(result, "nifti-cat", "'in'", "8 files of other kinds: 8 .dcm")
+
+
+FOREIGN = {
+    "DICOM": bytes(128) + b"DICM" + bytes(300), "MGH": bytes([0, 0, 0, 1, 0, 0, 1, 0]) + bytes(400),
+    "NRRD": b"NRRD0004\ntype: short\n", "MetaImage": b"ObjectType = Image\nNDims = 3\n",
+    "HDF5": b"\x89HDF\r\n\x1a\n" + bytes(500), "bzip2": b"BZh91AY&SY" + bytes(400),
+    "npy-cat": b"\x93NUMPY\x01\x00" + bytes(400),
+}
+
+
+@pytest.mark.parametrize("what", FOREIGN)
+@pytest.mark.parametrize("compress", [bytes, gzip.compress], ids=["plain", "gzip"])
+def test_a_file_of_another_format_is_called_by_its_name(box, what, compress):
+    (box / "scan.nii").write_bytes(compress(FOREIGN[what]))
+    result = bash("nifti-cat scan.nii", box)
+    assert result.status == 65, repr(result)
+    one_clear_line(result, "nifti-cat", "'scan.nii'", what)

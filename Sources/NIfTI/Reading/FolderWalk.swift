@@ -1,5 +1,6 @@
 internal import ByteIO
 internal import SystemPackage
+internal import VolumeFormat
 
 /// The folders that a run has entered, each by the first path that led to it.
 final class EnteredFolders {
@@ -9,8 +10,8 @@ final class EnteredFolders {
 
 /// Goes through files and folders and finds the volumes in them, one at a time.
 ///
-/// A folder's names are taken sorted by their bytes, hidden ones left out; a pair comes once, at
-/// the place of its header. Memory is that of the names in the folders that are open, and a few
+/// A folder's names are taken sorted by their bytes, hidden ones left out, and those that a user or
+/// a BIDS data set leaves out; a pair comes once, at the place of its header. Memory is that of the names in the folders that are open, and a few
 /// bytes for each that was.
 struct FolderWalk {
   private struct Folder {
@@ -25,7 +26,11 @@ struct FolderWalk {
   }
 
   private var open: [Folder] = []
+  private var roots: [BIDSRoot] = []
   private var start: FilePath?
+  private let excluded: PathRules
+  /// What was not read.
+  private(set) var tally = WalkTally()
   private let isOperand: Bool
   private let entered: EnteredFolders
 
@@ -35,10 +40,14 @@ struct FolderWalk {
   ///   - path: what was given.
   ///   - isOperand: whether the user gave just this path, and must be told if it is no file.
   ///   - entered: the folders that are not entered again.
-  init(_ path: FilePath, isOperand: Bool, entered: EnteredFolders) {
+  ///   - excluded: what is left out below it.
+  init(
+    _ path: FilePath, isOperand: Bool, entered: EnteredFolders, excluded: PathRules = PathRules()
+  ) {
     start = path
     self.isOperand = isOperand
     self.entered = entered
+    self.excluded = excluded
   }
 
   /// The next volume, or nil at the end.
@@ -59,13 +68,16 @@ struct FolderWalk {
     while let folder = open.last {
       guard folder.taken < folder.names.count else {
         open.removeLast()
+        if roots.last?.depth == open.count { roots.removeLast() }
         entered.holdAny[folder.identity] = folder.holdsAny
         guard folder.holdsAny || folder.mustHoldAny else { continue }
         // One fault is reported once.
         markLast()
         if folder.holdsAny { continue }
         throw NIfTIError(
-          folder.path.string, "there is no NIfTI file in this folder", kind: .missing)
+          folder.path.string,
+          "there is no NIfTI file in this folder" + (tally.others.map { ", but \($0)" } ?? ""),
+          kind: .missing)
       }
       open[open.count - 1].taken += 1
       if let source = try found(folder.path.appending(folder.names[folder.taken]), in: folder) {
@@ -103,11 +115,19 @@ struct FolderWalk {
       markLast()
       throw error
     }
-    if let status, status.kind == .folder {
+    let isFolder = status?.kind == .folder
+    if leavesOut(path, isFolder: isFolder) {
+      if isFolder || role != nil { tally.leaveOut(path) }
+      return nil
+    }
+    if let status, isFolder {
       try enter(path, status.identity)
       return nil
     }
-    guard role != nil else { return nil }
+    guard role != nil else {
+      if let name = path.lastComponent { tally.passOver(name) }
+      return nil
+    }
     let source: SourcePath
     do {
       source = try SourcePath(path)
@@ -120,6 +140,15 @@ struct FolderWalk {
     }
     markLast()
     return source
+  }
+
+  /// Whether a name that was found is left out: by the user, or by a BIDS data set it is in.
+  private func leavesOut(_ path: FilePath, isFolder: Bool) -> Bool {
+    func names(from depth: Int) -> [String] {
+      (open.dropFirst(depth + 1).map(\.path) + [path]).compactMap { $0.lastComponent?.string }
+    }
+    if !excluded.isEmpty, excluded.leaveOut(names(from: 0), isFolder: isFolder) { return true }
+    return roots.contains { $0.leavesOut(names(from: $0.depth), isFolder: isFolder) }
   }
 
   /// Notes that the folder which is being gone through is not empty.
@@ -136,6 +165,9 @@ struct FolderWalk {
     entered.holdAny[identity] = false
     let names = try directoryEntries(path).filter { name in
       name.withPlatformString { $0.pointee != CChar(bitPattern: UInt8(ascii: ".")) }
+    }
+    if names.contains(where: { $0.string == BIDSRoot.description }) {
+      roots.append(try BIDSRoot(path, depth: open.count))
     }
     open.append(
       Folder(

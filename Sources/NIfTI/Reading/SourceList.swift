@@ -1,4 +1,5 @@
 public import SystemPackage
+public import VolumeFormat
 
 /// The volumes that a user names: by paths on the command line and in a list, or by a table.
 public final class SourceList {
@@ -8,13 +9,25 @@ public final class SourceList {
   private var walk: FolderWalk?
   private let entered = EnteredFolders()
   private let standardInput: FilePath?
+  private let excluded: PathRules
+  /// What the walks that have ended did not read.
+  public private(set) var tally = WalkTally()
   private var last: FilePath?
 
-  /// Goes through `paths`, then through those in `list`; `standardInput` is the path by which that
-  /// is to be known.
-  public init(_ paths: [FilePath], list: PathList?, standardInput: FilePath? = nil) {
+  /// Goes through paths.
+  ///
+  /// - Parameters:
+  ///   - paths: come first.
+  ///   - list: has those that follow.
+  ///   - excluded: what is left out of folders.
+  ///   - standardInput: the path by which that is to be known.
+  public init(
+    _ paths: [FilePath], list: PathList?, excluded: PathRules = PathRules(),
+    standardInput: FilePath? = nil
+  ) {
     self.paths = paths[...]
     self.list = list
+    self.excluded = excluded
     self.standardInput = standardInput
   }
 
@@ -22,6 +35,7 @@ public final class SourceList {
   public init(_ table: SourceTable) {
     self.table = table
     standardInput = nil
+    excluded = PathRules()
   }
 
   /// The next volume, or nil at the end; after an error, it goes on behind what was at fault.
@@ -39,11 +53,12 @@ public final class SourceList {
         last = files.header
         return VolumeSource(files)
       }
+      if let walk { tally.merge(walk.tally) }
       walk = nil
       if let path = paths.popFirst() {
-        walk = FolderWalk(path, isOperand: true, entered: entered)
+        walk = FolderWalk(path, isOperand: true, entered: entered, excluded: excluded)
       } else if let path = try nextOfList() {
-        walk = FolderWalk(path, isOperand: false, entered: entered)
+        walk = FolderWalk(path, isOperand: false, entered: entered, excluded: excluded)
       } else {
         return nil
       }

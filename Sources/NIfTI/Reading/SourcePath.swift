@@ -124,7 +124,7 @@ public struct SourcePath: Sendable, Equatable {
     return partner
   }
 
-  private static func compression(of path: FilePath) -> String? {
+  static func compression(of path: FilePath) -> String? {
     path.extension.map { $0.lowercased() }.flatMap { compressions.contains($0) ? $0 : nil }
   }
 

@@ -35,16 +35,20 @@ public final class Pattern: @unchecked Sendable {
     let options = UInt32(PCRE2_UTF) | UInt32(PCRE2_UCP) | UInt32(PCRE2_MATCH_INVALID_UTF)
     let bytes = Array(text.utf8)
     guard let code = pcre2_compile_8(bytes, bytes.count, options, &number, &offset, nil) else {
-      var message = [UInt8](repeating: 0, count: 256)
-      let length = max(0, pcre2_get_error_message_8(number, &message, message.count))
-      throw SyntaxError(
-        reason: String(decoding: message.prefix(Int(length)), as: UTF8.self), offset: offset)
+      throw SyntaxError(reason: Self.message(of: number), offset: offset)
     }
     guard let context = pcre2_match_context_create_8(nil) else { fatalError("out of memory") }
     pcre2_set_match_limit_8(context, Self.maximumSteps)
     pcre2_set_heap_limit_8(context, Self.maximumHeap)
     self.code = code
     self.context = context
+  }
+
+  /// The library's words for an error.
+  static func message(of number: Int32) -> String {
+    var message = [UInt8](repeating: 0, count: 256)
+    let length = max(0, pcre2_get_error_message_8(number, &message, message.count))
+    return String(decoding: message.prefix(Int(length)), as: UTF8.self)
   }
 
   deinit {
