@@ -88,8 +88,11 @@ struct VolExport: Tool {
       }
     } else if let nifti {
       try Publishing.makeDirectories(nifti)
+      if bids { return try exportBIDS(to: nifti, snapshot, options, progress) }
       let writer = NIfTIWriter(
-        .init(folder: nifti, name: try name(), gzip: gzip, replaces: force))
+        .init(
+          folder: nifti, name: try NameTemplate("{collection}/{name}", folders: .kept), gzip: gzip,
+          replaces: force))
       do {
         try copy(snapshot, to: NIfTISink(writer), options) { _, _ in }
       } catch {
@@ -101,10 +104,25 @@ struct VolExport: Tool {
     return .done
   }
 
-  private func name() throws -> NIfTIWriter.Naming {
-    if bids { return { try BIDSPath.path(of: $0) } }
-    let template = try NameTemplate("{collection}/{name}", folders: .kept)
-    return { try template.name(of: $0) }
+  private func exportBIDS(
+    to folder: String, _ snapshot: Snapshot, _ options: VolumeStreamer.Options, _ progress: Progress
+  ) throws -> ExitStatus {
+    let tree = try BIDSTree(folder: folder, gzip: gzip, replaces: force)
+    do {
+      try copy(snapshot, to: tree, options) { _, _ in }
+      let table = try snapshot.manifest.subjects.map {
+        try SubjectTableReader($0, of: snapshot.dataset)
+      }
+      let name = try absolutePath(dataset.path).split(separator: "/").last
+      try tree.finish(
+        name: name.map(String.init) ?? dataset.path, tool: ("volpipe", volpipeVersion), table: table
+      )
+    } catch {
+      tree.drop()
+      throw error
+    }
+    progress.finish()
+    return .done
   }
 
   /// Reads all volumes that are wanted into `sink`, and tells of each beforehand.

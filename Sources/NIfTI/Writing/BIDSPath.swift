@@ -10,6 +10,15 @@ public enum BIDSPath {
     "dir", "run", "mod", "echo", "flip", "inv", "mt", "part", "proc", "hemi", "space", "split",
     "recording", "chunk", "seg", "res", "den", "label", "desc",
   ]
+  /// The folders of the structure, which a source's path may tell.
+  private static let datatypes: Set<String> = [
+    "anat", "func", "dwi", "fmap", "perf", "pet", "meg", "eeg", "ieeg", "beh", "micr", "motion",
+    "nirs", "mrs", "ct",
+  ]
+  /// Entities and suffixes of what was derived from a scan.
+  private static let derived: Set<String> = [
+    "space", "res", "den", "label", "desc", "seg", "mask", "dseg", "probseg",
+  ]
   private static let folders: [String: [String]] = [
     "anat": [
       "T1w", "T2w", "T1rho", "T1map", "T2map", "T2star", "T2starw", "T2starmap", "R1map", "R2map",
@@ -35,8 +44,10 @@ public enum BIDSPath {
   /// file's name; without a suffix there its collection is it. What BIDS cannot hold is refused and
   /// never cut: two subjects, or two sessions, must not become one.
   ///
-  /// - Throws: `FormatError` if there is no subject, an entity is no label, or no folder is known
-  ///   for the suffix, which the attribute `datatype` may name.
+  /// The folder is that of the attribute `datatype`, else the one that the source was in, else that
+  /// of the suffix; what is of a task is functional.
+  ///
+  /// - Throws: `FormatError` if there is no subject, an entity is no label, or no folder is known.
   public static func path(of header: VolumeHeader) throws(FormatError) -> ExactString {
     var labels = [("sub", try subject(of: header))]
     for key in entities.dropFirst() {
@@ -47,10 +58,13 @@ public enum BIDSPath {
       throw FormatError(
         header.label, "it has no suffix for its name; nifti-cat --attr suffix=... gives it one")
     }
-    let known = folders.first { $0.value.contains(suffix) }?.key
     let isFunctional = labels.contains { $0.0 == "task" }
-    let sbref = suffix == "sbref" ? (isFunctional ? "func" : "dwi") : nil
-    guard let folder = try attribute("datatype", of: header) ?? known ?? sbref else {
+    let known = folders.first { $0.value.contains(suffix) }?.key
+    let ofSuffix =
+      suffix == "sbref" && !isFunctional
+      ? "dwi" : isFunctional && [nil, "anat"].contains(known) ? "func" : known
+    guard let folder = try attribute("datatype", of: header) ?? sourceFolder(header) ?? ofSuffix
+    else {
       throw FormatError(
         header.label,
         "no folder is known for the suffix '\(suffix)'; nifti-cat --attr datatype=... names one")
@@ -60,17 +74,40 @@ public enum BIDSPath {
     return ExactString((above + [folder, name]).joined(separator: "/"))
   }
 
+  /// Whether a volume is one that was derived from a scan, as a mask is.
+  static func isDerived(_ path: ExactString) -> Bool {
+    let name = path.string.split(separator: "/").last ?? ""
+    return name.split(separator: "_").contains { part in
+      derived.contains(String(part.split(separator: "-").first ?? ""))
+    }
+  }
+
+  /// The label of a subject: without a `sub-` before it; nil if it is none.
+  static func label(ofSubject subject: ExactString) -> String? {
+    let label = dropping("sub", from: subject.string)
+    return isLabel(label) ? label : nil
+  }
+
+  /// The folder that the source was in, if it is one of the structure.
+  private static func sourceFolder(_ header: VolumeHeader) -> String? {
+    let folder = header.source?.path?.string.split(separator: "/").dropLast().last
+    return folder.map(String.init).flatMap { datatypes.contains($0) ? $0 : nil }
+  }
+
+  /// A label without its key, as in `ses-2`.
+  private static func dropping(_ key: String, from label: String) -> String {
+    let prefix = "\(key)-".utf8
+    return label.utf8.starts(with: prefix)
+      ? String(Substring(label.utf8.dropFirst(prefix.count))) : label
+  }
+
   private static func subject(of header: VolumeHeader) throws(FormatError) -> String {
     guard let subject = header.obsSubjectID else {
       if let label = try attribute("sub", of: header) { return label }
       throw FormatError(
         header.label, "it has no subject to be named by; nifti-cat --subject-from gives it one")
     }
-    let prefix = "sub-".utf8
-    let label =
-      subject.utf8.starts(with: prefix)
-      ? String(Substring(subject.utf8.dropFirst(prefix.count))) : subject.string
-    guard isLabel(label) else {
+    guard let label = label(ofSubject: subject) else {
       throw FormatError(
         header.label,
         "its subject '\(subject)' cannot be in a name of BIDS, which has letters, digits and '+'; "
@@ -86,13 +123,14 @@ public enum BIDSPath {
     guard case .string(let text) = value else {
       throw FormatError(header.label, "its attribute '\(key)' is no text, as a name of BIDS needs")
     }
-    guard isLabel(text.string) else {
+    let label = dropping(key, from: text.string)
+    guard isLabel(label) else {
       throw FormatError(
         header.label,
         "its attribute '\(key)' is '\(text)', which cannot be in a name of BIDS: it has letters, "
           + "digits and '+'")
     }
-    return text.string
+    return label
   }
 
   private static func isLabel(_ text: String) -> Bool {

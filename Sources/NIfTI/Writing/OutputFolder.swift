@@ -53,6 +53,27 @@ final class OutputFolder {
     if let file = try FileStatus(path, following: false) { files.insert(file.identity) }
   }
 
+  /// Writes a small file whole.
+  ///
+  /// - Throws: `NIfTIWriter.Exists` if it cannot have that name; `IOFailure`.
+  func write(_ bytes: [UInt8], as name: String) throws {
+    let path = try prepare(name)
+    let parent = Publishing.parent(of: path.string)
+    let temporary = "\(parent)/.nifti-write-\(randomIdentifier())"
+    try Publishing.write(bytes, to: temporary)
+    do {
+      try publish(temporary, as: path)
+    } catch {
+      try? Publishing.remove(temporary)
+      throw error
+    }
+  }
+
+  /// Whether something has the name.
+  func has(_ name: String) throws -> Bool {
+    try FileStatus(FilePath(root).appending(name), following: false) != nil
+  }
+
   /// Makes sure that `path` is a folder, and that no other name led to it.
   private func enter(_ path: FilePath) throws {
     if try FileStatus(path, following: false) == nil { try Publishing.makeDirectory(path.string) }
