@@ -12,7 +12,9 @@ public final class NpyArray {
   public let shape: [Int]
   /// Whether the first axis runs fastest in the file, not the last.
   public let isFortranOrder: Bool
-  /// Type of a value; booleans are `uint8`.
+  /// Type of a value in the file; booleans are `uint8`.
+  let type: ArrayType
+  /// Type of a value in the volume.
   public let dtype: DataType
   /// Values a voxel: 3 or 4 for the fields of a structured type of bytes.
   public let channels: Int
@@ -30,9 +32,12 @@ public final class NpyArray {
   ///   - file: a file that can be read at any place.
   ///   - name: what to call it in messages.
   ///   - size: bytes that it will have; those of the file if nil.
+  ///   - wanted: the type that values are to become; nil for the file's, or `float32` for halves.
   /// - Throws: `FormatError` if it is no array file, or of values that volumes cannot have, or
   ///   shorter than its shape; `IOFailure`.
-  public init(_ file: InputFile, name: String, size: UInt64? = nil) throws {
+  public init(
+    _ file: InputFile, name: String, size: UInt64? = nil, as wanted: DataType? = nil
+  ) throws {
     func bad(_ reason: String) -> FormatError { FormatError(name, reason) }
     self.file = file
     self.name = name
@@ -59,25 +64,32 @@ public final class NpyArray {
     var shape: [Int] = []
     for case .number(let extent) in items { shape.append(extent) }
     guard shape.count == items.count else { throw bad("its header is damaged") }
-    guard let (dtype, channels, isBigEndian) = Self.type(descr) else {
+    guard let (type, channels, isBigEndian) = Self.type(descr) else {
       throw bad(
-        "its type is not one that volumes have: integers, float32, float64, complex64, complex128, "
-          + "booleans, or a structure of three or four bytes")
+        "its type is not one that volumes have: integers, floats of 16, 32 and 64 bits, complex64, "
+          + "complex128, booleans, or a structure of three or four bytes")
     }
+    guard
+      wanted == nil || (channels == 1 && ValueConversion.isOfNumbers(type.natural))
+    else { throw bad("complex numbers and colours become no other type") }
     self.shape = shape
     self.isFortranOrder = isFortranOrder
-    (self.dtype, self.channels, self.isBigEndian) = (dtype, channels, isBigEndian)
+    (self.type, self.channels, self.isBigEndian) = (type, channels, isBigEndian)
+    dtype = wanted ?? type.natural
     dataOffset = UInt64(start + length)
     var probe = VolumeHeader(name: "array", shape: shape, dtype: dtype)
     probe.channels = channels
     if let defect = probe.defect() { throw bad(defect) }
-    byteCount = probe.byteCount
+    let (bytes, overflow) = probe.voxelCount.multipliedReportingOverflow(
+      by: UInt64(type.size * channels))
+    guard !overflow, bytes <= VolumeHeader.maximumBytes else { throw bad("it is over 2^53 bytes") }
+    byteCount = bytes
     guard let size = try size ?? file.size(), size >= dataOffset,
       size - dataOffset >= byteCount
     else { throw bad("it ends before its last value") }
   }
 
-  private static func type(_ descr: PythonLiteral) -> (DataType, Int, Bool)? {
+  private static func type(_ descr: PythonLiteral) -> (ArrayType, Int, Bool)? {
     switch descr {
     case .text(let text):
       let types: [String: DataType] = [
@@ -85,9 +97,13 @@ public final class NpyArray {
         "u2": .uint16, "u4": .uint32, "u8": .uint64, "f4": .float32, "f8": .float64,
         "c8": .complex64, "c16": .complex128,
       ]
-      guard let order = text.utf8.first, [0x3C, 0x3D, 0x3E, 0x7C].contains(order),
-        let type = types[String(text.dropFirst())]
-      else { return nil }
+      guard let order = text.utf8.first, [0x3C, 0x3D, 0x3E, 0x7C].contains(order) else {
+        return nil
+      }
+      let code = String(text.dropFirst())
+      guard let type = code == "f2" ? .float16 : types[code].map(ArrayType.volume) else {
+        return nil
+      }
       return (type, 1, order == UInt8(ascii: ">"))
     case .list(let fields) where fields.count == 3 || fields.count == 4:
       for field in fields {
@@ -95,7 +111,7 @@ public final class NpyArray {
           return nil
         }
       }
-      return (.uint8, fields.count, false)
+      return (.volume(.uint8), fields.count, false)
     default: return nil
     }
   }

@@ -1,6 +1,6 @@
 internal import ByteIO
 internal import CZip
-internal import VolumeFormat
+public import VolumeFormat
 
 /// The arrays in a NumPy archive (.npz), which is a ZIP file of array files.
 public final class NpzArchive {
@@ -34,11 +34,14 @@ public final class NpzArchive {
 
   deinit { zip_discard(archive) }
 
-  /// Copies array `number` to a scratch file in `folder`, and opens it.
+  /// Copies array `number` to a scratch file in `folder`, and opens it as one of values of type
+  /// `wanted`.
   ///
   /// - Throws: `FormatError` if it is damaged, or longer than its header says: then nothing but its
   ///   header is copied; `IOFailure`.
-  public func array(_ number: Int, scratchFolder folder: String) throws -> NpyArray {
+  public func array(
+    _ number: Int, scratchFolder folder: String, as wanted: DataType? = nil
+  ) throws -> NpyArray {
     let name = "\(path):\(names[number]).npy"
     var status = zip_stat()
     guard zip_stat_index(archive, places[number], 0, &status) == 0,
@@ -48,7 +51,8 @@ public final class NpzArchive {
     defer { zip_fclose(member) }
     let copy = try MemberCopy(member, name: name, scratchFolder: folder)
     try copy.extend(to: min(status.size, UInt64(NpyArray.maximumHeader + 12)))
-    let array = try NpyArray(try InputFile(reading: copy.file), name: name, size: status.size)
+    let array = try NpyArray(
+      try InputFile(reading: copy.file), name: name, size: status.size, as: wanted)
     let length = array.dataOffset + array.byteCount
     guard status.size == length else {
       throw FormatError(

@@ -27,17 +27,46 @@ public struct VoxelOrder {
     shape = isZYX ? array.shape.reversed() : array.shape
     // The last of these axes runs fastest in the file.
     isReversed = array.isFortranOrder == isZYX && array.shape.count > 1
-    voxelBytes = array.dtype.size * array.channels
+    voxelBytes = array.type.size * array.channels
   }
 
   /// Visits all voxels, little-endian, in pieces of whole voxels.
   ///
-  /// - Throws: `IOFailure`, and what `body` throws.
+  /// - Throws: `FormatError` for a value that the volume's type cannot hold; `IOFailure`; what
+  ///   `body` throws.
   public func forEachPiece(_ body: (UnsafeMutableRawBufferPointer) throws -> Void) throws {
-    let swapSize = array.isBigEndian ? array.dtype.swapSize : 1
+    let swapSize = array.isBigEndian ? array.type.swapSize : 1
+    let conversion = ValueConversion(source: array.type, target: array.dtype)
+    let isConverted = array.type != .volume(array.dtype)
+    var converted = UnsafeMutableRawBufferPointer(start: nil, count: 0)
+    defer { converted.deallocate() }
+    var done = 0
     func pass(_ piece: UnsafeMutableRawBufferPointer) throws {
       swapValues(piece, size: swapSize)
-      try body(piece)
+      guard isConverted else { return try body(piece) }
+      // In parts, since a value may grow.
+      let step = Self.readBytes / 8 * array.type.size
+      for start in stride(from: 0, to: piece.count, by: step) {
+        let part = UnsafeRawBufferPointer(
+          rebasing: piece[start..<min(piece.count, start + step)])
+        let count = part.count / array.type.size
+        if converted.count < count * array.dtype.size {
+          converted.deallocate()
+          converted = .allocate(byteCount: count * array.dtype.size, alignment: 64)
+        }
+        let result = UnsafeMutableRawBufferPointer(
+          rebasing: converted[..<(count * array.dtype.size)])
+        do throws(ValueConversion.Unfit) {
+          try conversion.convert(part, into: result)
+        } catch {
+          throw FormatError(
+            array.file.path,
+            "its value \(error.value), number \(done + error.index) with the first axis fastest, is "
+              + "none of \(array.dtype.rawValue)")
+        }
+        done += count
+        try body(result)
+      }
     }
     if isReversed { try turn(pass) } else { try readOn(pass) }
   }

@@ -165,6 +165,8 @@ extension ChunkShape: ExpressibleByArgument {
   public init?(argument: String) { self.init(argument) }
 }
 
+extension DataType: ExpressibleByArgument {}
+
 extension ExactString: ExpressibleByArgument {
   /// Takes the argument as it is.
   public init?(argument: String) { self.init(argument) }

@@ -30,6 +30,23 @@ struct NpyCat: Tool {
       valueName: "x,y,z"))
   var spacing: String?
 
+  @Option(
+    help: ArgumentHelp(
+      "Take affine, spacing and subject from the volume of the same name in DATASET; the first "
+        + "operand is its collection.", valueName: "dataset[@n]"))
+  var like: DatasetArgument?
+
+  @Option(
+    name: .customLong("as"),
+    help: ArgumentHelp(
+      "Make values of TYPE, such as uint8 or float32; one that it cannot hold is an error.",
+      valueName: "type"))
+  var type: DataType?
+
+  @Option(
+    help: ArgumentHelp("Of an archive, read the array NAME only.", valueName: "name"))
+  var array: String?
+
   @Flag(help: "The axes are Z, Y, X: the last one is X.")
   var zyx = false
 
@@ -44,17 +61,26 @@ struct NpyCat: Tool {
   @Flag(name: .shortAndLong, help: "Show no progress.")
   var quiet = false
 
-  @Argument(help: "Files; - reads one .npy from standard input.")
+  @Argument(help: "Files; - reads one .npy from standard input. With --like, a collection first.")
   var path: [String]
 
+  private var files: ArraySlice<String> { like == nil ? path[...] : path.dropFirst() }
+
   func validate() throws {
+    try like?.requireLocal()
+    guard !files.isEmpty else {
+      throw ValidationError("--like takes a dataset, a collection and files")
+    }
+    if let type, [.complex64, .complex128].contains(type) {
+      throw ValidationError("--as makes no complex numbers")
+    }
     guard path.allSatisfy({ !$0.isEmpty }) else { throw ValidationError("a path is empty") }
     guard path.count(where: { $0 == "-" }) <= 1 else {
       throw ValidationError("standard input can be read once only")
     }
     try requireLocal(path)
-    if affine != nil, spacing != nil {
-      throw ValidationError("--affine and --spacing exclude each other")
+    guard [affine != nil, spacing != nil, like != nil].count(where: { $0 }) <= 1 else {
+      throw ValidationError("--affine, --spacing and --like exclude each other")
     }
     _ = try matrix()
   }
@@ -85,11 +111,11 @@ struct NpyCat: Tool {
     let output = try binaryOutput()
     let writer = FrameWriter(output)
     let progress = Progress(quiet: quiet)
-    let affine = try matrix()
+    let geometry = try likeness() ?? ArrayGeometry(affine: matrix())
     var skipped: UInt64 = 0
-    for (path, file) in zip(path, filePaths(of: path)) {
+    for (path, file) in zip(files, filePaths(of: Array(files))) {
       do {
-        try pass(path, file, affine, to: writer, progress)
+        try pass(path, file, geometry, to: writer, progress)
       } catch let error as FormatError where keepGoing {
         progress.clear()
         Self.warn(error.description)
@@ -107,50 +133,63 @@ struct NpyCat: Tool {
   }
 
   private func pass(
-    _ path: String, _ file: FilePath, _ affine: [[Double]]?, to writer: FrameWriter,
+    _ path: String, _ file: FilePath, _ geometry: ArrayGeometry, to writer: FrameWriter,
     _ progress: Progress
   ) throws {
     let stem = file.stem ?? path
     if path == "-" {
       let copy = try spool(InputFile(borrowing: 0, name: "standard input"))
-      try pass(try NpyArray(copy, name: "standard input"), "stdin", affine, to: writer, progress)
+      try pass(
+        try NpyArray(copy, name: "standard input", as: type), "stdin", geometry, to: writer,
+        progress)
     } else if file.extension == "npz" {
       let archive = try NpzArchive(path)
-      for number in archive.names.indices {
+      if let array, !archive.names.contains(array) {
+        let names = bounded(archive.names.joined(separator: ", "), 500)
+        throw FormatError(file.string, "it has no array '\(array)'; there is: \(names)")
+      }
+      for number in archive.names.indices where array.map({ $0 == archive.names[number] }) != false
+      {
         // One array alone is known by its file, several also by their own names.
         let inner = archive.names[number].split(separator: "/").joined(separator: "_")
-        let name = archive.names.count == 1 ? stem : "\(stem)_\(inner)"
+        let name = archive.names.count == 1 || array != nil ? stem : "\(stem)_\(inner)"
         try pass(
-          try archive.array(number, scratchFolder: temporaryDirectory()), name, affine, to: writer,
-          progress)
+          try archive.array(number, scratchFolder: temporaryDirectory(), as: type), name, geometry,
+          to: writer, progress)
       }
     } else {
       try pass(
-        try NpyArray(try InputFile(file), name: file.string), stem, affine, to: writer, progress)
+        try NpyArray(try InputFile(file), name: file.string, as: type), stem, geometry, to: writer,
+        progress)
     }
   }
 
   private func pass(
-    _ array: NpyArray, _ name: String, _ affine: [[Double]]?, to writer: FrameWriter,
+    _ array: NpyArray, _ name: String, _ geometry: ArrayGeometry, to writer: FrameWriter,
     _ progress: Progress
   ) throws {
     let voxels = VoxelOrder(array, isZYX: zyx)
     var header = VolumeHeader(name: ExactString(name), shape: voxels.shape, dtype: array.dtype)
     header.channels = array.channels
     header.obsSubjectID = SourceNaming.subject(named: name)
-    header.affine = affine
-    header.voxelSpacing = affine.map { rows in
-      (0..<3).map { column in
-        (0..<3).reduce(0) { $0 + rows[$1][column] * rows[$1][column] }.squareRoot()
-      }
+    header.attributes = BIDSName(name)?.attributes
+    try geometry.give(to: &header)
+    for attribute in attributes {
+      header.attributes = header.attributes ?? JSONObject()
+      header.attributes?[attribute.key] = .string(attribute.value)
     }
-    var known = BIDSName(name)?.attributes ?? JSONObject()
-    for attribute in attributes { known[attribute.key] = .string(attribute.value) }
-    if !known.isEmpty { header.attributes = known }
     try writer.open(header)
     try voxels.forEachPiece { try writer.data(UnsafeRawBufferPointer($0)) }
     try writer.close()
     progress.add(volumes: 1, bytes: header.byteCount)
+  }
+
+  /// The volumes that arrays are like, if there are any.
+  private func likeness() throws -> ArrayGeometry? {
+    guard let like, let collection = path.first.map({ ExactString($0) }) else { return nil }
+    let snapshot = try like.openSnapshot(expecting: nil)
+    try snapshot.requireCollection(collection)
+    return ArrayGeometry(like: snapshot, collection)
   }
 
   /// Copies what comes to a file without a name, where it can be read at any place.

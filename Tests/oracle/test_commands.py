@@ -162,12 +162,14 @@ def files(tools, tmp_path_factory):
                                     "scans/sub-07.nii.gz,001,007,61\n"
                                     "scans/sub-08.nii.gz,20261103,012,48\n")
     (box / "participants.tsv").write_text("participant_id\tage\nsub-07\t61\nsub-08\t48\n")
+    (box / "bids/sub-01/sub-01_scans.tsv").write_text(
+        "filename\tacq_time\nanat/sub-01_T1w.nii.gz\t2026-11-03T09:30:00\n")
     (box / "bids/participants.tsv").write_text("participant_id\tage\nsub-01\t61\nsub-02\t48\n")
     (box / "clinic.csv").write_text("patient,age\nsub-07,61\n")
     (box / "withdrawn.txt").write_text("sub-07_CT\n")
     (box / "describe.py").write_text('print(\'{"source": "site1"}\')\n')
     (box / "predictions").mkdir()
-    np.save(box / "predictions" / "sub-07.npy", ramp((5, 4, 3)))
+    np.save(box / "predictions" / "sub-07.npy", ramp((110, 105, 104)))
     np.savez(box / "case_07.npz", data=ramp((3, 4, 5)))
     for name in ("python", "examples"):
         (box / name).symlink_to(REPO / name)

@@ -4,10 +4,12 @@ import io
 import random
 import zipfile
 
+import nibabel
 import numpy as np
 import pytest
+from dataset import Dataset
 from frames import volumes
-from support import bash, ok, one_clear_line, quote, ramp
+from support import bash, ok, one_clear_line, quote, ramp, save
 
 
 def cat(box, options, *paths, **more):
@@ -110,7 +112,7 @@ GOOD = made(np.zeros((4, 3), "i2"))
 BAD = {
     "empty": b"", "no array": b"hello, this is text", "cut in its header": GOOD[:60],
     "cut in its values": GOOD[:-1], "of objects": made(np.array([{}, None], dtype=object)),
-    "of half floats": made(np.zeros(3, "f2")), "of text": made(np.array(["a"])),
+    "of text": made(np.array(["a"])),
     "of no axes": made(np.float32(1)), "of no voxels": made(np.zeros((0, 3))),
     "of eight axes": made(np.zeros((1,) * 8)), "of another version": GOOD[:6] + b"\x09" + GOOD[7:],
     "of a mad shape": GOOD.replace(b"(4, 3)", b"(9**99)"), "of a huge shape": GOOD.replace(
@@ -149,3 +151,96 @@ def test_archives_that_are_damaged_are_refused(box):
                                    "--spacing 1,1,1 --affine 1,0,0,0,0,1,0,0,0,0,1,0 x"])
 def test_wrong_usage_is_told(box, words):
     assert bash(f"npy-cat {words}", box).status == 64
+
+
+# Other types, and places in space
+
+def test_half_floats_become_float32_exactly(box):
+    """All 65,536 of them, in either order of bytes, and through --zyx."""
+    array = np.arange(65_536, dtype="u2").view("f2").reshape(16, 64, 64)
+    for order in "<>":
+        np.save(box / "x.npy", array.astype(f"{order}f2"))
+        for options, wanted in (("", array), ("--zyx", array.T)):
+            [(header, found)] = cat(box, options, "x.npy")
+            assert header["dtype"] == "float32"
+            np.testing.assert_array_equal(found, wanted.astype("f4"))
+
+
+NUMBERS = ["i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f4", "f8"]
+NAMES = {np.dtype(code).name: code for code in NUMBERS}
+
+
+@pytest.mark.parametrize("dtype", ["?", "f2", *NUMBERS])
+def test_values_become_another_type_or_are_refused(box, dtype):
+    array = np.array([[0, 1, 1], [1, 0, 127]]).astype(dtype)
+    for name, code in NAMES.items():
+        np.save(box / "x.npy", array)
+        [(header, found)] = cat(box, f"--as {name}", "x.npy")
+        assert header["dtype"] == name
+        np.testing.assert_array_equal(found, array.astype(code))
+
+
+@pytest.mark.parametrize("dtype, name, value", [
+    ("f4", "uint8", 0.5), ("i2", "uint8", 256), ("i2", "uint16", -1), ("f8", "float32", 1e300),
+    ("f8", "int64", float("nan")), ("u8", "int64", 2**63), ("f8", "uint64", 2.0**64),
+    ("f4", "int32", float("inf"))])
+def test_a_value_that_a_type_cannot_hold_is_named(box, dtype, name, value):
+    array = np.zeros((3, 4), dtype)
+    array[1, 2] = value
+    np.save(box / "x.npy", array)
+    result = bash(f"npy-cat --as {name} x.npy", box)
+    assert result.status == 65, repr(result)
+    one_clear_line(result, "npy-cat", "x.npy", "number 7 ", name)
+
+
+def test_infinities_and_nan_stay_what_they_are_in_other_floats(box):
+    array = np.array([np.inf, -np.inf, np.nan, 1e-320], "f8")
+    np.save(box / "x.npy", array)
+    [(_, found)] = cat(box, "--as float32", "x.npy")
+    np.testing.assert_array_equal(found, array.astype("f4"))
+
+
+def test_complex_numbers_and_colours_become_no_other_type(box):
+    for array in (np.zeros(3, "c8"), np.zeros(3, [("R", "u1"), ("G", "u1"), ("B", "u1")])):
+        np.save(box / "x.npy", array)
+        assert bash("npy-cat --as float32 x.npy", box).status == 65
+    assert bash("npy-cat --as complex64 x.npy", box).status == 64
+    assert bash("npy-cat --as float16 x.npy", box).status == 64
+
+
+def test_one_array_of_an_archive_may_be_named(box):
+    softmax = np.random.default_rng(0).random((3, 4, 5, 6)).astype("f2")
+    np.savez_compressed(box / "case.npz", softmax=softmax, note=np.array("a text"))
+    assert bash("npy-cat case.npz", box).status == 65
+    [(header, found)] = cat(box, "--zyx --array softmax", "case.npz")
+    assert header["name"] == "case" and header["shape"] == [6, 5, 4, 3]
+    np.testing.assert_array_equal(found, softmax.T.astype("f4"))
+    result = bash("npy-cat --array soft case.npz", box)
+    assert result.status == 65, repr(result)
+    one_clear_line(result, "npy-cat", "case.npz", "'soft'", "softmax, note")
+
+
+def test_predictions_go_where_the_volumes_are(box):
+    affine = np.array([[-.7, 0, .1, 90], [0, .8, 0, -100], [.1, 0, 2, -70], [0, 0, 0, 1]])
+    for name in ("sub-07_ses-1_CT", "scan"):
+        save(box / "in" / f"{name}.nii", ramp((6, 5, 4)), affine=affine)
+    ok("nifti-cat -q in | vol-write -q ds CT; vol-commit -q ds", box)
+    for name in ("sub-07_ses-1_CT", "scan"):
+        np.save(box / f"{name}.npy", np.ones((4, 5, 6), "u1"))
+    made = cat(box, "--like ds --zyx CT", "sub-07_ses-1_CT.npy", "scan.npy")
+    stored = {name: Dataset(box / "ds")[name].header for name in ("sub-07_ses-1_CT", "scan_CT")}
+    for (header, _), like in zip(made, stored.values()):
+        for key in ("affine", "voxel_spacing", "sform", "units", "obs_subject_id"):
+            assert header.get(key) == like.get(key), key
+    assert made[0][0]["attributes"] == {"sub": "07", "ses": "1", "suffix": "CT"}
+    ok("npy-cat -q --like ds --zyx CT *.npy | vol-write -q ds label; vol-commit -q ds; "
+       "vol-cat ds label | nifti-write -q -o out", box)
+    np.testing.assert_allclose(nibabel.load(box / "out/scan.nii").affine, affine, atol=1e-6)
+    for command, said in (("--like ds CT scan.npy", "shape"), ("--like ds CT x.npy", "'CT'")):
+        np.save(box / "x.npy", np.ones((6, 5, 4), "u1"))
+        result = bash(f"npy-cat {command}", box)
+        assert result.status == 65, repr(result)
+        one_clear_line(result, "npy-cat", said)
+    assert bash("npy-cat --like ds MR scan.npy", box).status == 66
+    assert bash("npy-cat --like ds CT", box).status == 64
+    assert bash("npy-cat --like ds --spacing 1,1,1 CT scan.npy", box).status == 64
