@@ -19,13 +19,18 @@ _volpipe_table() {
             operands=('.nii,.nii.gz,.nii.zst,.hdr,.hdr.gz,.hdr.zst,.img,.img.gz,.img.zst+')
             options=(
                 '*--attr:value'
+                '*--exclude:value'
                 '-T,--files-from:file'
                 '-h,--help'
                 '-j,--jobs:value'
                 '-k,--keep-going'
+                '*--missing:value'
                 '-0,--null'
+                --path-base:folder
+                --path-column:value
                 '-q,--quiet'
                 --sidecar
+                '--stdin-name:.nii,.nii.gz,.nii.zst,.hdr,.hdr.gz,.hdr.zst,.img,.img.gz,.img.zst'
                 --strict
                 --subject-from:value
                 '--table:.tsv,.csv'
@@ -36,9 +41,12 @@ _volpipe_table() {
             operands=('.npy,.npz+')
             options=(
                 --affine:value
+                --array:value
+                '--as:int8|int16|int32|int64|uint8|uint16|uint32|uint64|float32|float64'
                 '*--attr:value'
                 '-h,--help'
                 '-k,--keep-going'
+                --like:dataset@
                 '-q,--quiet'
                 --spacing:value
                 --version
@@ -59,6 +67,7 @@ _volpipe_table() {
                 '-c,--chunk:auto|isotropic|axial|coronal|sagittal'
                 '-h,--help'
                 '-j,--jobs:value'
+                '-k,--keep-going'
                 '-l,--level:1|2|3|4|5|6|7|8|9|10|11|12|13|14|15|16|17|18|19'
                 --no-shuffle
                 --obs-id:value
@@ -89,6 +98,7 @@ _volpipe_table() {
                 '-h,--help'
                 --json
                 --key:value
+                '*--missing:value'
                 '-q,--quiet'
                 --replace
                 --tsv

@@ -10,10 +10,10 @@ function __volpipe_table --no-scope-shadowing
     switch $argv[1]
         case nifti-cat
             set operands '.nii,.nii.gz,.nii.zst,.hdr,.hdr.gz,.hdr.zst,.img,.img.gz,.img.zst+'
-            set valued '--attr=value' '-T=file' '--files-from=file' '-j=value' '--jobs=value' '--subject-from=value' '--table=.tsv,.csv'
+            set valued '--attr=value' '--exclude=value' '-T=file' '--files-from=file' '-j=value' '--jobs=value' '--missing=value' '--path-base=folder' '--path-column=value' '--stdin-name=.nii,.nii.gz,.nii.zst,.hdr,.hdr.gz,.hdr.zst,.img,.img.gz,.img.zst' '--subject-from=value' '--table=.tsv,.csv'
         case npy-cat
             set operands '.npy,.npz+'
-            set valued '--affine=value' '--attr=value' '--spacing=value'
+            set valued '--affine=value' '--array=value' '--as=int8|int16|int32|int64|uint8|uint16|uint32|uint64|float32|float64' '--attr=value' '--like=dataset@' '--spacing=value'
         case frame-filter
             set operands 'value'
             set valued '-T=file' '--ids-from=file'
@@ -25,7 +25,7 @@ function __volpipe_table --no-scope-shadowing
             set valued '--expect=snapshot' '--meta=value' '--meta-json=.json'
         case vol-meta
             set operands 'dataset@'
-            set valued '--expect=snapshot' '--key=value'
+            set valued '--expect=snapshot' '--key=value' '--missing=value'
         case vol-ls
             set operands 'dataset@' 'collection' 'obs-id+'
             set valued '--diff=snapshot:snapshot' '--expect=snapshot' '--location=folder'
@@ -54,23 +54,31 @@ function __volpipe_options
     switch $argv[1]
         case nifti-cat
             complete -c $argv[1] -l attr -d 'Give every volume an attribute; repeatable' -x
+            complete -c $argv[1] -l exclude -d 'Leave out files and folders of folders that GLOB matches, as in .gitignore; repeatable' -x
             complete -c $argv[1] -s T -l files-from -d 'Read paths from FILE, one a line; - for standard input' -n "__volpipe_lacks $argv[1] -s T files-from" -x -k -a "(__volpipe_candidates $argv[1] 'file')"
             complete -c $argv[1] -s h -l help -d 'Show help information' -n "__volpipe_lacks $argv[1] -s h help"
             complete -c $argv[1] -s j -l jobs -d 'Use N threads; the output does not depend on it' -n "__volpipe_lacks $argv[1] -s j jobs" -x
             complete -c $argv[1] -s k -l keep-going -d 'Report a bad file, go on with the next, and exit 1' -n "__volpipe_lacks $argv[1] -s k keep-going"
+            complete -c $argv[1] -l missing -d 'Take TOKEN in a table for no value, as an empty field and n/a are; repeatable' -x
             complete -c $argv[1] -s 0 -l null -d 'Paths in FILE end in NUL' -n "__volpipe_lacks $argv[1] -s 0 null"
+            complete -c $argv[1] -l path-base -d 'The folder that relative paths in --table begin at' -n "__volpipe_lacks $argv[1] path-base" -x -k -a "(__volpipe_candidates $argv[1] 'folder')"
+            complete -c $argv[1] -l path-column -d 'The column of --table that names the files' -n "__volpipe_lacks $argv[1] path-column" -x
             complete -c $argv[1] -s q -l quiet -d 'Show no progress, no warnings and no count at the end' -n "__volpipe_lacks $argv[1] -s q quiet"
             complete -c $argv[1] -l sidecar -d 'Attach the JSON file beside a volume\'s, if there is one, as attribute sidecar' -n "__volpipe_lacks $argv[1] sidecar"
+            complete -c $argv[1] -l stdin-name -d 'Take standard input for the file PATH: its name, its subject, its folders' -n "__volpipe_lacks $argv[1] stdin-name" -x -k -a "(__volpipe_candidates $argv[1] '.nii,.nii.gz,.nii.zst,.hdr,.hdr.gz,.hdr.zst,.img,.img.gz,.img.zst')"
             complete -c $argv[1] -l strict -d 'Refuse a file at which a warning would be due' -n "__volpipe_lacks $argv[1] strict"
-            complete -c $argv[1] -l subject-from -d 'Take the subject from group 1 of REGEX in the path' -n "__volpipe_lacks $argv[1] subject-from" -x
+            complete -c $argv[1] -l subject-from -d 'Take the subject from the group of REGEX in the path, attributes from groups with names' -n "__volpipe_lacks $argv[1] subject-from" -x
             complete -c $argv[1] -l table -d 'Read the files in column path of FILE, a TSV or CSV; its other columns describe them' -n "__volpipe_lacks $argv[1] table" -x -k -a "(__volpipe_candidates $argv[1] '.tsv,.csv')"
             complete -c $argv[1] -s v -l verbose -d 'Name each file as it is read; count even one' -n "__volpipe_lacks $argv[1] -s v verbose"
             complete -c $argv[1] -l version -d 'Show the version' -n "__volpipe_lacks $argv[1] version"
         case npy-cat
             complete -c $argv[1] -l affine -d 'Voxel index to RAS+ mm: 12 or 16 numbers, row by row, commas between' -n "__volpipe_lacks $argv[1] affine" -x
+            complete -c $argv[1] -l array -d 'Of an archive, read the array NAME only' -n "__volpipe_lacks $argv[1] array" -x
+            complete -c $argv[1] -l as -d 'Make values of TYPE, such as uint8 or float32; one that it cannot hold is an error' -n "__volpipe_lacks $argv[1] as" -x -k -a "(__volpipe_candidates $argv[1] 'int8|int16|int32|int64|uint8|uint16|uint32|uint64|float32|float64')"
             complete -c $argv[1] -l attr -d 'Give every volume an attribute; repeatable' -x
             complete -c $argv[1] -s h -l help -d 'Show help information' -n "__volpipe_lacks $argv[1] -s h help"
             complete -c $argv[1] -s k -l keep-going -d 'Report a bad file, go on with the next, and exit 1' -n "__volpipe_lacks $argv[1] -s k keep-going"
+            complete -c $argv[1] -l like -d 'Take affine, spacing and subject from the volume of the same name in DATASET; the first operand is its collection' -n "__volpipe_lacks $argv[1] like" -x -k -a "(__volpipe_candidates $argv[1] 'dataset@')"
             complete -c $argv[1] -s q -l quiet -d 'Show no progress' -n "__volpipe_lacks $argv[1] -s q quiet"
             complete -c $argv[1] -l spacing -d 'Voxel spacing in mm along X, Y and Z, in place of an affine' -n "__volpipe_lacks $argv[1] spacing" -x
             complete -c $argv[1] -l version -d 'Show the version' -n "__volpipe_lacks $argv[1] version"
@@ -85,9 +93,10 @@ function __volpipe_options
             complete -c $argv[1] -s c -l chunk -d 'Chunk shape: X,Y,Z[,T], isotropic, axial, coronal, sagittal or auto' -n "__volpipe_lacks $argv[1] -s c chunk" -x -k -a "(__volpipe_candidates $argv[1] 'auto|isotropic|axial|coronal|sagittal')"
             complete -c $argv[1] -s h -l help -d 'Show help information' -n "__volpipe_lacks $argv[1] -s h help"
             complete -c $argv[1] -s j -l jobs -d 'Use N threads; the output does not depend on it' -n "__volpipe_lacks $argv[1] -s j jobs" -x
+            complete -c $argv[1] -s k -l keep-going -d 'Leave out and report a volume that cannot come in, stage the others, and exit 1' -n "__volpipe_lacks $argv[1] -s k keep-going"
             complete -c $argv[1] -s l -l level -d 'Zstandard level, 1 to 19' -n "__volpipe_lacks $argv[1] -s l level" -x -k -a "(__volpipe_candidates $argv[1] '1|2|3|4|5|6|7|8|9|10|11|12|13|14|15|16|17|18|19')"
             complete -c $argv[1] -l no-shuffle -d 'Do not shuffle bytes before compression' -n "__volpipe_lacks $argv[1] no-shuffle"
-            complete -c $argv[1] -l obs-id -d 'Make ids from {name}, {subject} and {collection}' -n "__volpipe_lacks $argv[1] obs-id" -x
+            complete -c $argv[1] -l obs-id -d 'Make ids from {name}, {obs_id}, {subject}, {collection}, {path}, {folder}, {folder.2} and {attrs.KEY}, for short {KEY}' -n "__volpipe_lacks $argv[1] obs-id" -x
             complete -c $argv[1] -l pack-size -d 'Begin a new pack after SIZE bytes; K, M, G and T are powers of 1024' -n "__volpipe_lacks $argv[1] pack-size" -x
             complete -c $argv[1] -s q -l quiet -d 'Show no progress, and no count of volumes left out' -n "__volpipe_lacks $argv[1] -s q quiet"
             complete -c $argv[1] -l replace -d 'Leave out volumes that the dataset holds already; one that differs replaces it' -n "__volpipe_lacks $argv[1] replace"
@@ -109,6 +118,7 @@ function __volpipe_options
             complete -c $argv[1] -s h -l help -d 'Show help information' -n "__volpipe_lacks $argv[1] -s h help"
             complete -c $argv[1] -l json -d 'Print JSON, one object a line' -n "__volpipe_lacks $argv[1] json"
             complete -c $argv[1] -l key -d 'The column of the subject' -n "__volpipe_lacks $argv[1] key" -x
+            complete -c $argv[1] -l missing -d 'Take TOKEN in a table for no value, as an empty field and n/a are; repeatable' -x
             complete -c $argv[1] -s q -l quiet -d 'Do not print the id of the stage' -n "__volpipe_lacks $argv[1] -s q quiet"
             complete -c $argv[1] -l replace -d 'Start over; do not merge with the table before' -n "__volpipe_lacks $argv[1] replace"
             complete -c $argv[1] -l tsv -d 'Print fields separated by tabs, n/a for what is not known' -n "__volpipe_lacks $argv[1] tsv"
@@ -187,7 +197,7 @@ function __volpipe_options
             complete -c $argv[1] -s f -l force -d 'Replace files that exist' -n "__volpipe_lacks $argv[1] -s f force"
             complete -c $argv[1] -s z -l gzip -d 'Compress with gzip at LEVEL, 1 to 9' -n "__volpipe_lacks $argv[1] -s z gzip" -x -k -a "(__volpipe_candidates $argv[1] '1|2|3|4|5|6|7|8|9')"
             complete -c $argv[1] -s h -l help -d 'Show help information' -n "__volpipe_lacks $argv[1] -s h help"
-            complete -c $argv[1] -l name -d 'Name files after {name}, {obs_id}, {subject} and {collection}' -n "__volpipe_lacks $argv[1] name" -x
+            complete -c $argv[1] -l name -d 'Name files after {name}, {obs_id}, {subject}, {collection}, {path}, {folder}, {folder.2} and {attrs.KEY}, for short {KEY}' -n "__volpipe_lacks $argv[1] name" -x
             complete -c $argv[1] -s o -l output -d 'Write into DIR, made if need be; - writes one volume to standard output' -n "__volpipe_lacks $argv[1] -s o output" -x -k -a "(__volpipe_candidates $argv[1] 'folder')"
             complete -c $argv[1] -s q -l quiet -d 'Show no progress' -n "__volpipe_lacks $argv[1] -s q quiet"
             complete -c $argv[1] -l version -d 'Show the version' -n "__volpipe_lacks $argv[1] version"

@@ -3,21 +3,48 @@ internal import Glibc
 
 /// A line on a terminal's stderr that tells how far a long run is; nothing elsewhere.
 ///
+/// Of the tools of one pipeline one draws, so that they do not overwrite each other: the one that
+/// produces, since it knows how much there is; it holds a lock on the terminal. Those that take
+/// what comes draw only while nobody holds it. Each ends with a line of its own.
+///
 /// May be used from several threads.
 public final class Progress: @unchecked Sendable {
   private let isShown: Bool
+  private let tool: String
+  private let takesStream: Bool
+  /// The terminal, to be locked; nil if it cannot be opened.
+  private let terminal: CInt?
   private let monitor = Monitor()
   private let begun = Progress.now()
-  private var drawn = 0.0
+  private var drawn: Double
   private var volumes = 0
   private var bytes: UInt64 = 0
   private var total: UInt64?
   private var done: UInt64 = 0
 
+  /// Seconds from one drawing to the next, and to the first of one that takes a stream, whose
+  /// producer may need a while to begin.
+  private static let interval = 0.2
+  private static let patience = 0.5
+
   /// Shows progress unless `quiet` or stderr is no terminal.
-  public init(quiet: Bool) {
+  ///
+  /// - Parameters:
+  ///   - tool: its name.
+  ///   - quiet: whether nothing is to be shown.
+  ///   - takesStream: whether what it works on comes from another tool of the pipeline.
+  public init(_ tool: String, quiet: Bool, takesStream: Bool = false) {
     isShown = !quiet && isatty(2) == 1
+    self.tool = tool
+    self.takesStream = takesStream
+    drawn = takesStream ? begun + Self.patience - Self.interval : 0
+    let descriptor =
+      isShown ? ttyname(2).map { open($0, O_WRONLY | O_NOCTTY | O_CLOEXEC) } ?? -1 : -1
+    terminal = descriptor < 0 ? nil : descriptor
+    if !takesStream, let terminal { _ = flock(terminal, LOCK_EX | LOCK_NB) }
   }
+
+  deinit { if let terminal { Glibc.close(terminal) } }
 
   /// Whether anything is shown, so that a total is worth finding out.
   public var isActive: Bool { isShown }
@@ -33,10 +60,9 @@ public final class Progress: @unchecked Sendable {
       self.bytes &+= bytes
       done &+= work
       let now = Self.now()
-      if now - drawn >= 0.2 {
-        drawn = now
-        draw(now)
-      }
+      guard now - drawn >= Self.interval else { return }
+      drawn = now
+      if mayDraw() { writeError("\r\(fitting(text(now)))\u{1B}[K") }
     }
   }
 
@@ -46,27 +72,41 @@ public final class Progress: @unchecked Sendable {
     writeError("\r\u{1B}[K")
   }
 
-  /// Draws the last state and ends the line.
+  /// Writes the last state on a line that stays.
   public func finish() {
     guard isShown else { return }
     monitor.update {
       total = nil
-      draw(Self.now())
-      writeError("\n")
+      writeError("\r\(text(Self.now()))\u{1B}[K\n")
     }
   }
 
-  private func draw(_ now: Double) {
+  /// Whether nobody else of the terminal draws.
+  private func mayDraw() -> Bool {
+    guard let terminal else { return true }
+    guard flock(terminal, LOCK_EX | LOCK_NB) == 0 else { return false }
+    if takesStream { _ = flock(terminal, LOCK_UN) }
+    return true
+  }
+
+  private func text(_ now: Double) -> String {
     let seconds = max(now - begun, 0.001)
-    var text = "\(counted(volumes, "volume")), \(humanBytes(bytes)), "
-    text += "\(Int(Double(bytes) / seconds / 1e6)) MB/s"
-    if let total, total > 0, done > 0, done <= total {
-      let left = seconds * Double(total - done) / Double(done)
-      text += ", \(Int(100 * (Double(done) / Double(total)))) %, \(clock(left)) left"
-    } else {
-      text += ", \(clock(seconds))"
+    let rate = "\(Int(Double(bytes) / seconds / 1e6)) MB/s"
+    let counts = "\(counted(volumes, "volume")), \(humanBytes(bytes)), \(rate)"
+    guard let total, total > 0, done > 0, done <= total else {
+      return "\(tool): \(counts), \(clock(seconds))"
     }
-    writeError("\r\(text)\u{1B}[K")
+    // What is wanted most comes first, since the window may be narrow.
+    let left = seconds * Double(total - done) / Double(done)
+    let share = Int(100 * (Double(done) / Double(total)))
+    return "\(tool): \(share) %, \(clock(left)) left, \(counts)"
+  }
+
+  /// As much of a line as the window holds without beginning another.
+  private func fitting(_ text: String) -> String {
+    var window = winsize()
+    guard ioctl(2, UInt(TIOCGWINSZ), &window) == 0, window.ws_col > 1 else { return text }
+    return String(text.prefix(Int(window.ws_col) - 1))
   }
 
   private func clock(_ seconds: Double) -> String {

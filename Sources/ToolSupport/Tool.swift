@@ -23,11 +23,17 @@ extension Tool {
   /// Parses the process's arguments, runs, and exits.
   public static func start() -> Never {
     returnFreedMemory()
+    // ArgumentParser's completions offer a command `help` that there is not; ours are files.
+    if let option = CommandLine.arguments.dropFirst().prefix(while: { $0 != "--" })
+      .first(where: { $0.hasPrefix("--generate-completion-script") })
+    {
+      end(parsing: "Error: Unknown option '\(option)'", isFailure: true)
+    }
     var tool: Self
     do {
       let parsed = try Self.parseAsRoot()
       guard let own = parsed as? Self else {
-        // ArgumentParser's own commands, such as the one for completions.
+        // ArgumentParser's own commands, such as the one that prints the table of options.
         var command = parsed
         try command.run()
         Glibc.exit(ExitStatus.done.rawValue)

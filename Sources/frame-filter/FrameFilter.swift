@@ -42,9 +42,16 @@ struct FrameFilter: Tool {
     let output = try binaryOutput()
     var condition: (VolumeHeader) throws -> Bool = { _ in true }
     var missing: Set<ExactString> = []
+    var unseen: Set<HeaderExpression.Key> = []
+    var volumes = 0
     if let expression {
       let parsed = try parse(expression)
-      condition = { try parsed.holds($0) }
+      unseen = parsed.keys
+      condition = { header in
+        volumes += 1
+        unseen = HeaderExpression.lacking(unseen, header)
+        return try parsed.holds(header)
+      }
     } else if let idsFrom {
       let ids = try readIDs(idsFrom)
       missing = ids
@@ -56,6 +63,11 @@ struct FrameFilter: Tool {
     }
     try pass(FrameReader(input), to: FrameWriter(output)) { try condition($0) != invert }
     try output.close()
+    if volumes > 0 {
+      for key in unseen.map(\.description).sorted() {
+        Self.warn("warning: no header of the stream has '\(key)'")
+      }
+    }
     guard let first = missing.min() else { return .done }
     let more = missing.count > 1 ? " and \(missing.count - 1) others" : ""
     Self.warn("the stream holds no volume '\(first)'\(more)")

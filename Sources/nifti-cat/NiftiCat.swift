@@ -153,7 +153,7 @@ struct NiftiCat: Tool {
         paths, list: try filesFrom.map { PathList(try input($0), nulSeparated: null) },
         excluded: try excluded, standardInput: stdinName.map { FilePath($0) })
     }
-    let progress = Progress(quiet: quiet)
+    let progress = Progress(Self.toolName, quiet: quiet)
     if progress.isActive, filesFrom == nil, table == nil { progress.expect(totalSize(paths)) }
     var run = CatRun(
       options: self, writer: FrameWriter(output), progress: progress)

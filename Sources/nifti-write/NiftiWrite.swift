@@ -57,7 +57,7 @@ struct NiftiWrite: Tool {
       .init(
         folder: output == "-" ? nil : output, name: template, gzip: gzip,
         replaces: force))
-    let progress = Progress(quiet: quiet)
+    let progress = Progress(Self.toolName, quiet: quiet, takesStream: true)
     let reader = FrameReader(input)
     let lost: UInt64
     do {

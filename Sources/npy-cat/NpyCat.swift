@@ -110,7 +110,7 @@ struct NpyCat: Tool {
   func execute() throws -> ExitStatus {
     let output = try binaryOutput()
     let writer = FrameWriter(output)
-    let progress = Progress(quiet: quiet)
+    let progress = Progress(Self.toolName, quiet: quiet)
     let geometry = try likeness() ?? ArrayGeometry(affine: matrix())
     var skipped: UInt64 = 0
     for (path, file) in zip(files, filePaths(of: Array(files))) {

@@ -73,7 +73,7 @@ struct VolCat: Tool {
     let snapshot = try dataset.openSnapshot(expecting: expected.snapshot)
     if let collection { try snapshot.requireCollection(collection) }
     if batch { return try serve(snapshot, output) }
-    let progress = Progress(quiet: quiet)
+    let progress = Progress(Self.toolName, quiet: quiet)
     if obsID.isEmpty, !part.isGiven {
       let totals = snapshot.manifest.collections.filter { $0.key == collection ?? $0.key }
       progress.expect(totals.values.reduce(0) { $0 &+ $1.rawBytes })

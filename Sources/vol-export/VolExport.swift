@@ -68,7 +68,7 @@ struct VolExport: Tool {
     let snapshot = try dataset.openSnapshot(expecting: expected.snapshot)
     if let collection { try snapshot.requireCollection(collection) }
     try snapshot.checkCatalogs(of: collection)
-    let progress = Progress(quiet: quiet)
+    let progress = Progress(Self.toolName, quiet: quiet)
     if obsID.isEmpty {
       let totals = snapshot.manifest.collections.filter { $0.key == collection ?? $0.key }
       progress.expect(totals.values.reduce(0) { $0 &+ $1.rawBytes })

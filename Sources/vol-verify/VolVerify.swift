@@ -40,7 +40,7 @@ struct VolVerify: Tool {
   }
 
   func execute() throws -> ExitStatus {
-    let progress = Progress(quiet: quiet)
+    let progress = Progress(Self.toolName, quiet: quiet)
     let findings = Findings(json: json)
     let opened = Result { try dataset.open() }
     // A dataset whose own mark is damaged is one; what is no dataset at all is another matter.

@@ -96,7 +96,7 @@ struct VolWrite: Tool {
     options.existing = replace ? .replace : skipExisting ? .skip : .refuse
     options.objection = { $0.contradiction() }
     options.tool = Self.nameAndVersion
-    let progress = Progress(quiet: quiet)
+    let progress = Progress(Self.toolName, quiet: quiet, takesStream: true)
     let tell = { (refusal: FormatError) in
       progress.clear()
       Self.warn(explain(refusal).message)

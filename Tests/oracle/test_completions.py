@@ -17,7 +17,7 @@ from test_manuals import options_of_help
 
 # Names that a stranger may give a collection, each with another letter at its start. A shell that
 # took one for code would run something, or end the word.
-NAMES = ["x$(touch boom)`touch boom`${HOME}", "y\"z'; touch boom #", "q*!? \\ &|<>(~{a,b}", "CT",
+NAMES = ["x$(touch boom)`touch boom`$HOME", "y\"z'; touch boom #", "q*!? \\ &|<>(~a,b", "CT",
          "é ünicode"]
 
 # On ^T each shell prints the line that is being edited. By itself zsh's tab would run a command

@@ -31,7 +31,11 @@ def stream():
 
 
 def passed(box, arguments):
-    out = ok(f"frame-filter {arguments}", box, stdin=stream()).out
+    result = bash(f"frame-filter {arguments}", box, stdin=stream())
+    assert result.status == 0, repr(result)
+    said = "frame-filter: warning: no header of the stream has 'inner'\n"
+    assert result.err == (said if "inner" in arguments else ""), repr(result)
+    out = result.out
     assert bash("vol-ls -", box, stdin=out).status == 1  # whole, but some were given up
     return "".join(header["obs_id"] for header, _ in volumes(io.BytesIO(out)))
 
@@ -46,7 +50,7 @@ EXPRESSIONS = {
     "obs_id =~ '^[ab]$'": "ab", "obs_id =~ '(x)|[ab]|(c)x'": "ab", "obs_id !~ 'a'": "bc",
     "(obs_id == 'a' || obs_id == 'b') && dtype == 'uint8'": "b", "obs_id == 'a' || obs_id == 'b' && dtype == 'no'": "a",
     '''attrs["weird key"] == "x\\"y"''': "b", "!(obs_id > 'a')": "a", "true": "abc", "1 > 2": "",
-    "attrs.suffix": "ab", "inner == 1": "", "slope >= 2.5 && slope <= 2.5e0": "a",
+    "attrs.suffix": "ab", "inner == 1 && 1 > 2": "", "slope >= 2.5 && slope <= 2.5e0": "a",
 }
 
 
@@ -55,6 +59,14 @@ def test_what_meets_the_expression_passes(box, expression):
     quoted = "'" + expression.replace("'", "'\\''") + "'"
     assert passed(box, quoted) == EXPRESSIONS[expression]
     assert set(passed(box, f"-v {quoted}")) == set("abc") - set(EXPRESSIONS[expression])
+
+
+def test_a_key_that_no_header_has_is_told_of_at_the_end(box):
+    result = bash("frame-filter 'attrs.sufix == \"T1w\" || shpae[2] > 3 || slope > 0'", box,
+                  stdin=stream())
+    assert result.status == 0 and result.err.splitlines() == [
+        f"frame-filter: warning: no header of the stream has '{key}'"
+        for key in ("attrs.sufix", "shpae")], repr(result)
 
 
 def test_all_that_passes_passes_as_it_is(box):

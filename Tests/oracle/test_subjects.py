@@ -230,8 +230,24 @@ def test_strict_commits_refuse_what_does_not_fit_and_others_count_it(box):
     assert not (box / "ds" / "HEAD").exists() and len(staged_tables(box / "ds")) == 1
     result = bash("vol-commit ds", box)
     assert result.status == 0 and snapshot(result) == 1
-    one_clear_line(result, "vol-commit", "volumes without a subject row: 2",
-                   "subjects without volumes: 1")
+    one_clear_line(result, "vol-commit", "volumes without a subject row: 2 (CT-2, CT-3)",
+                   "subjects without volumes: 1 (s2)")
+
+
+def test_a_subject_whose_volumes_were_removed_does_not_stop_strict_commits(box):
+    """But a table that names it anew does."""
+    volumes(box, "CT", ["s1", "s2"])
+    table = "obs_subject_id\ta\ns1\t1\ns2\t2\n"
+    stage(box, table)
+    ok("vol-commit -q --strict ds && vol-rm -q ds CT-1", box)
+    volumes(box, "MR", ["s1"])
+    ok("vol-commit -q --strict ds", box)
+    stage(box, "obs_subject_id\ta\ns1\t9\n")
+    ok("vol-commit -q --strict ds", box)
+    stage(box, table)
+    result = bash("vol-commit --strict ds", box)
+    assert result.status == 65, repr(result)
+    one_clear_line(result, "vol-commit", "subjects without volumes: 1 (s2)")
 
 
 def test_lists_join_subjects_and_volumes(box):

@@ -76,10 +76,17 @@ public struct NameTemplate: Sendable {
     if parts.count == 2, parts[0] == "attrs", !parts[1].isEmpty {
       return .attribute(ExactString(parts[1]))
     }
-    guard parts.count == 1 else {
+    guard !written.isEmpty, written.utf8.allSatisfy(isOfWord) else {
       throw SyntaxError(reason: "there is no {\(bounded(written, 100))}; there are \(fields)")
     }
     return .attribute(ExactString(written))
+  }
+
+  private static func isOfWord(_ byte: UInt8) -> Bool {
+    switch byte {
+    case 0x30...0x39, 0x41...0x5A, 0x5F, 0x61...0x7A: true
+    default: false
+    }
   }
 
   /// The name of a volume.

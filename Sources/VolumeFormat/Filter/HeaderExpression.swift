@@ -33,7 +33,18 @@ public struct HeaderExpression: Sendable {
     case greater = ">", isIn = "in"
   }
 
+  /// A key of headers that an expression asks for, such as `attrs.suffix`.
+  public struct Key: Hashable, Sendable, CustomStringConvertible {
+    let names: [ExactString]
+
+    /// As the expression may write it.
+    public var description: String { names.map(\.string).joined(separator: ".") }
+  }
+
   private let root: Node
+
+  /// The keys that it asks for.
+  public var keys: Set<Key> { Self.keys(of: root) }
 
   /// Reads an expression.
   public init(_ text: String) throws(SyntaxError) {
@@ -45,17 +56,46 @@ public struct HeaderExpression: Sendable {
   ///
   /// - Throws: `FormatError` if the header makes a regular expression take too many steps.
   public func holds(_ header: VolumeHeader) throws(FormatError) -> Bool {
-    var object = header.json
-    object["attrs"] = object["attrs"] ?? object["attributes"]
-    // One channel is the rule, and headers leave it out.
-    object["channels"] = object["channels"] ?? .integer(1)
     do throws(Pattern.TooManySteps) {
-      return Self.isTrue(try Self.value(root, .object(object)))
+      return Self.isTrue(try Self.value(root, Self.object(header)))
     } catch {
       throw FormatError(
         header.label,
         "'\(bounded(error.pattern, 200))' takes too many steps to match its header; make the "
           + "expression plainer")
+    }
+  }
+
+  /// Those of `keys` that a header has not.
+  public static func lacking(_ keys: Set<Key>, _ header: VolumeHeader) -> Set<Key> {
+    if keys.isEmpty { return keys }
+    let object = object(header)
+    return keys.filter { $0.names.reduce(object) { look($0, .key($1)) } == .null }
+  }
+
+  /// A header with the short names that expressions know.
+  private static func object(_ header: VolumeHeader) -> JSONValue {
+    var object = header.json
+    object["attrs"] = object["attrs"] ?? object["attributes"]
+    // One channel is the rule, and headers leave it out.
+    object["channels"] = object["channels"] ?? .integer(1)
+    return .object(object)
+  }
+
+  private static func keys(of node: Node) -> Set<Key> {
+    switch node {
+    case .literal: []
+    case .path(let steps):
+      // Lists have their own lengths: of `shape[3]` the key is `shape`.
+      [
+        Key(
+          names: steps.prefix { if case .key = $0 { true } else { false } }.compactMap {
+            if case .key(let name) = $0 { name } else { nil }
+          })
+      ]
+    case .length(let node), .not(let node), .matches(let node, _): keys(of: node)
+    case .both(let a, let b), .either(let a, let b), .compare(_, let a, let b):
+      keys(of: a).union(keys(of: b))
     }
   }
 

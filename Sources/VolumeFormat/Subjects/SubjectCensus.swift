@@ -6,6 +6,10 @@ public struct SubjectCensus {
   public private(set) var volumesWithoutRow: UInt64 = 0
   /// Subjects in the table without any volume.
   public private(set) var subjectsWithoutVolume: UInt64 = 0
+  /// Some of these volumes, and of these subjects.
+  private var volumeNames: [ExactString] = []
+  private var subjectNames: [ExactString] = []
+  private static let maximumNames = 3
 
   /// Counts.
   ///
@@ -14,10 +18,13 @@ public struct SubjectCensus {
   ///   - stages: whose volumes count.
   ///   - subjects: the table.
   ///   - countsEmpty: whether subjects without volumes are counted, for which `stages` must be all.
+  ///   - tables: staged ones, if only their subjects must have volumes.
   /// - Throws: `FormatError` for damage; `IOFailure`.
   public init(
-    _ dataset: Dataset, _ stages: [Stage], _ subjects: SubjectsEntry, countsEmpty: Bool
+    _ dataset: Dataset, _ stages: [Stage], _ subjects: SubjectsEntry, countsEmpty: Bool,
+    of tables: [SubjectStage]? = nil
   ) throws {
+    let counted = countsEmpty ? try tables.map { try Self.subjects(of: $0, dataset) } : []
     var volumes: [CatalogKey: UInt64] = [:]
     for stage in stages {
       let catalog = try dataset.catalog(stage)
@@ -37,23 +44,57 @@ public struct SubjectCensus {
       guard let subject = row[0], subject != last else { continue }
       last = subject
       let key = CatalogKey(subject)
-      if volumes[key] == nil {
-        subjectsWithoutVolume += 1
-      } else {
+      if volumes[key] != nil {
         found.insert(key)
+      } else if counted?.contains(key) != false {
+        subjectsWithoutVolume += 1
+        if subjectNames.count < Self.maximumNames { subjectNames.append(subject) }
       }
     }
     for (key, count) in volumes where !found.contains(key) { volumesWithoutRow += count }
-    if !countsEmpty { subjectsWithoutVolume = 0 }
+    if volumesWithoutRow > 0 { try nameVolumes(dataset, stages, found) }
+  }
+
+  /// The subjects of staged tables.
+  private static func subjects(
+    of tables: [SubjectStage], _ dataset: Dataset
+  ) throws -> Set<CatalogKey> {
+    var keys: Set<CatalogKey> = []
+    for table in tables {
+      let reader = try SubjectTableReader(table, of: dataset)
+      while let row = try reader.next() {
+        if let subject = row[0] { keys.insert(CatalogKey(subject)) }
+      }
+    }
+    return keys
+  }
+
+  /// Finds the first volumes whose subject has no row.
+  private mutating func nameVolumes(
+    _ dataset: Dataset, _ stages: [Stage], _ found: Set<CatalogKey>
+  ) throws {
+    var names: [ExactString] = []
+    for stage in stages where names.count < Self.maximumNames {
+      let catalog = try dataset.catalog(stage)
+      try catalog.forEachRecord { record in
+        let subject = try record.subject(in: catalog.path)
+        if subject.map({ found.contains(CatalogKey($0)) }) != true { names.append(record.obsID) }
+        return names.count < Self.maximumNames
+      }
+    }
+    volumeNames = names
   }
 
   /// What does not match, for a message; nil if all does.
   public var summary: String? {
     var parts: [String] = []
-    if volumesWithoutRow > 0 { parts.append("volumes without a subject row: \(volumesWithoutRow)") }
-    if subjectsWithoutVolume > 0 {
-      parts.append("subjects without volumes: \(subjectsWithoutVolume)")
+    func add(_ what: String, _ count: UInt64, _ names: [ExactString]) {
+      guard count > 0 else { return }
+      let shown = names.map { bounded($0.string, 100) }.joined(separator: ", ")
+      parts.append("\(what): \(count) (\(shown)\(count > names.count ? ", ..." : ""))")
     }
+    add("volumes without a subject row", volumesWithoutRow, volumeNames)
+    add("subjects without volumes", subjectsWithoutVolume, subjectNames)
     return parts.isEmpty ? nil : parts.joined(separator: ", ")
   }
 }

@@ -58,7 +58,7 @@ public struct Committer {
           stages.append(stage)
         }
         let subjects = try merger.merge(tables, into: head?.subjects)
-        if strict, let subjects { try requireMatch(stages, subjects) }
+        if strict, let subjects { try requireMatch(stages, subjects, tables) }
         return .init(stages: stages, subjects: subjects)
       }
       try? reviser.removeUnused(besides: manifest.stages)
@@ -137,8 +137,11 @@ public struct Committer {
     return (stages.sorted { $0.precedes($1) }, tables.sorted { $0.precedes($1) })
   }
 
-  private func requireMatch(_ stages: [Stage], _ subjects: SubjectsEntry) throws {
-    let census = try SubjectCensus(dataset, stages, subjects, countsEmpty: true)
+  /// Only subjects of new tables must have volumes: those of all others had them, or were let be.
+  private func requireMatch(
+    _ stages: [Stage], _ subjects: SubjectsEntry, _ tables: [SubjectStage]
+  ) throws {
+    let census = try SubjectCensus(dataset, stages, subjects, countsEmpty: true, of: tables)
     if let reason = census.summary {
       throw FormatError(dataset.path, "\(reason) (an error under --strict); nothing committed")
     }
