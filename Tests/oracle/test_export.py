@@ -56,11 +56,15 @@ def test_zarr_python_opens_every_volume_by_reference(scanned):
     for name, path in paths.items():
         assert equal(group["CT"][name][...], path, dataset[name].channels), name
     assert np.array_equal(backwards(group["a b"]["%5F_x 100%25"][...], 1), stored(box / "odd/o.nii"))
-    # Members are listed from the collection on.
-    group = zarr.open_group("reference://CT", mode="r",
-                            storage_options={"fo": str(box / "refs.json")})
-    assert set(group.array_keys()) == set(paths)
-    group = by_reference(box / "refs.json")
+    # All is found from the root on, and from a collection.
+    assert set(group.group_keys()) == {"CT", "a b"}
+    assert set(group["CT"].array_keys()) == set(paths)
+    assert list(group["a b"].array_keys()) == ["%5F_x 100%25"]
+    assert {path for path, _ in group.members(max_depth=None)} == {
+        "CT", "a b", "a b/%5F_x 100%25", *(f"CT/{name}" for name in paths)}
+    collection = zarr.open_group("reference://CT", mode="r",
+                                 storage_options={"fo": str(box / "refs.json")})
+    assert set(collection.array_keys()) == set(paths)
     assert dict(group["CT"].attrs)["collection"] == "CT" and dict(group.attrs)["snapshot"] == 1
 
 

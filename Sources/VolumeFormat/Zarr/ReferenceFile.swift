@@ -43,26 +43,45 @@ public struct ReferenceFile {
       "snapshot": .integer(snapshot.manifest.snapshot),
     ]
     try put("{\"version\":1,\"templates\":{\"u\":\(text(location))},\"refs\":{")
-    try put("\(text("zarr.json")):\(inline(ZarrNode.group(about)))")
-    for name in snapshot.manifest.collections.keys.sorted() where name == collection ?? name {
-      var attributes = about
-      attributes["collection"] = .string(name)
-      let group = inline(ZarrNode.group(attributes))
-      try put(",\n\(text("\(ZarrNode.name(name))/zarr.json")):\(group)")
-    }
-    if ids.isEmpty {
+    let groups = snapshot.manifest.collections.keys.sorted()
+      .filter { $0 == collection ?? $0 }
+      .map { name in
+        var attributes = about
+        attributes["collection"] = .string(name)
+        return (ZarrNode.name(name), ZarrNode.group(attributes))
+      }
+    func forEachVolume(_ body: (Volume) throws -> Void) throws {
+      for (stage, record) in found { try body(try volume(stage, record)) }
+      guard ids.isEmpty else { return }
       try snapshot.forEachVolume(collection: collection) { stage, record in
-        try add(stage, record)
+        try body(try volume(stage, record))
         return true
       }
-    } else {
-      for (stage, record) in found { try add(stage, record) }
+    }
+    try put("\(text("zarr.json")):")
+    try putRoot(ZarrNode.group(about), groups) { add in
+      try forEachVolume { try add($0.node, $0.array) }
+    }
+    for (name, group) in groups { try put(",\n\(text("\(name)/zarr.json")):\(inline(group))") }
+    try forEachVolume { volume in
+      try put(",\n\(text("\(volume.node)/zarr.json")):\(inline(volume.array))")
+      try put(",\n\(text("\(volume.node)/\(volume.chunkKey)")):\(volume.place)")
     }
     try put("}}\n")
     return nil
   }
 
-  private func add(_ stage: Stage, _ record: CatalogRecord) throws {
+  /// What the file says of a volume.
+  private struct Volume {
+    var node: String
+    /// The metadata of its array.
+    var array: [UInt8]
+    var chunkKey: String
+    /// Where its shard lies, as JSON.
+    var place: String
+  }
+
+  private func volume(_ stage: Stage, _ record: CatalogRecord) throws -> Volume {
     let source = snapshot.dataset.file(stage.catalog.path)
     guard stage.packs.indices.contains(record.pack) else {
       throw FormatError(
@@ -71,13 +90,32 @@ public struct ReferenceFile {
     }
     var header = try record.header(in: source)
     header.obsID = record.obsID
-    let node = "\(ZarrNode.name(stage.collection))/\(ZarrNode.name(record.obsID))"
     let pack = text("{{u}}/\(stage.packs[record.pack].path)")
-    let array = inline(ZarrNode.array(header, record))
-    try put(",\n\(text("\(node)/zarr.json")):\(array)")
-    try put(
-      ",\n\(text("\(node)/\(ZarrNode.chunkKey(header))")):"
-        + "[\(pack),\(record.shardOffset),\(record.shardLength)]")
+    return Volume(
+      node: "\(ZarrNode.name(stage.collection))/\(ZarrNode.name(record.obsID))",
+      array: ZarrNode.array(header, record), chunkKey: ZarrNode.chunkKey(header),
+      place: "[\(pack),\(record.shardOffset),\(record.shardLength)]")
+  }
+
+  /// Writes the root's metadata as a string, with those of all nodes below, by which readers list
+  /// what there is.
+  private func putRoot(
+    _ group: [UInt8], _ groups: [(name: String, document: [UInt8])],
+    _ forEachArray: ((String, [UInt8]) throws -> Void) throws -> Void
+  ) throws {
+    func escaped(_ document: [UInt8]) -> String { String(inline(document).dropFirst().dropLast()) }
+    var separator = ""
+    func add(_ name: String, _ document: [UInt8]) throws {
+      try put(separator + escaped(Array("\(text(name)):".utf8) + document))
+      separator = ","
+    }
+    let start =
+      ",\"consolidated_metadata\":{\"kind\":\"inline\",\"must_understand\":false,"
+      + "\"metadata\":{"
+    try put("\"" + escaped(group.dropLast() + Array(start.utf8)))
+    for (name, document) in groups { try add(name, document) }
+    try forEachArray(add)
+    try put("}}}\"")
   }
 
   private func put(_ text: String) throws { try output(Array(text.utf8)) }
