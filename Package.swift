@@ -69,6 +69,8 @@ let package = Package(
     tool("nifti-write", ["NIfTI"]),
     .testTarget(name: "ByteIOTests", dependencies: ["ByteIO"]),
     .testTarget(name: "VolumeFormatTests", dependencies: ["ByteIO", "VolumeFormat"]),
+    .testTarget(name: "NumPyTests", dependencies: ["ByteIO", "NumPy", "VolumeFormat"]),
+    .testTarget(name: "ToolSupportTests", dependencies: ["ByteIO", "ToolSupport"]),
     .testTarget(name: "NIfTITests", dependencies: ["ByteIO", "NIfTI", "VolumeFormat", system]),
   ],
   swiftLanguageModes: [.v6]

@@ -91,22 +91,22 @@ import VolumeFormat
   }
 
   @Test(arguments: [
-    #"{"name":"x","shape":[],"dtype":"uint8"}"#,
-    #"{"name":"x","shape":[1,1,1,1,1,1,1,1],"dtype":"uint8"}"#,
-    #"{"name":"x","shape":[0],"dtype":"uint8"}"#,
-    #"{"name":"x","shape":[-4],"dtype":"uint8"}"#,
-    #"{"name":"x","shape":[4294967296,4294967296,4294967296],"dtype":"uint8"}"#,
-    #"{"name":"x","shape":[9007199254740993],"dtype":"uint8"}"#,
-    #"{"name":"x","shape":[1],"dtype":"uint8","channels":2}"#,
-    #"{"shape":[1],"dtype":"uint8"}"#,
-    #"{"name":"x","shape":[1],"dtype":"uint8","affine":[[1]]}"#,
-    #"{"name":"","shape":[1],"dtype":"uint8"}"#,
-    #"{"name":"a\u000ab","shape":[1],"dtype":"uint8"}"#,
-    #"{"obs_id":"a/b","shape":[1],"dtype":"uint8"}"#,
-    #"{"name":"x","obs_subject_id":"..","shape":[1],"dtype":"uint8"}"#,
-    #"{"name":"x","collection":"-c","shape":[1],"dtype":"uint8"}"#,
-  ]) func headersThatCannotBeAreRefused(json: String) throws {
+    (#"{"name":"x","shape":[],"dtype":"uint8"}"#, "0 axes"),
+    (#"{"name":"x","shape":[1,1,1,1,1,1,1,1],"dtype":"uint8"}"#, "8 axes"),
+    (#"{"name":"x","shape":[0],"dtype":"uint8"}"#, "holds 0"),
+    (#"{"name":"x","shape":[-4],"dtype":"uint8"}"#, "holds -4"),
+    (#"{"name":"x","shape":[4294967296,4294967296,4294967296],"dtype":"uint8"}"#, "2^53"),
+    (#"{"name":"x","shape":[9007199254740993],"dtype":"uint8"}"#, "2^53"),
+    (#"{"name":"x","shape":[1],"dtype":"uint8","channels":2}"#, "'channels' is 2"),
+    (#"{"shape":[1],"dtype":"uint8"}"#, "neither 'name' nor 'obs_id'"),
+    (#"{"name":"x","shape":[1],"dtype":"uint8","affine":[[1]]}"#, "'affine' is not 4x4"),
+    (#"{"name":"","shape":[1],"dtype":"uint8"}"#, "'name' is not allowed: it is empty"),
+    (#"{"name":"a\u000ab","shape":[1],"dtype":"uint8"}"#, "'name' is not allowed: it holds"),
+    (#"{"obs_id":"a/b","shape":[1],"dtype":"uint8"}"#, "'obs_id' is not allowed: it holds a '/'"),
+    (#"{"name":"x","obs_subject_id":"..","shape":[1],"dtype":"uint8"}"#, "'obs_subject_id' is not"),
+    (#"{"name":"x","collection":"-c","shape":[1],"dtype":"uint8"}"#, "'collection' is not allowed"),
+  ]) func headersThatCannotBeAreRefused(json: String, reason: String) throws {
     let header = try VolumeHeader(JSONDocument(json.utf8, in: "test").root)
-    #expect(header.defect() != nil)
+    #expect(header.defect()?.contains(reason) == true, "\(header.defect() ?? "no defect")")
   }
 }

@@ -35,12 +35,6 @@ SYSCALLS = (*WRITES, "fsync", "fdatasync", "sync_file_range", "rename", "renamea
 KILL, FAILURES = "signal=KILL", ("error=EIO", "error=ENOSPC")
 
 
-def has_strace():
-    """Whether strace is there and may trace."""
-    return bool(shutil.which("strace")) and subprocess.run(
-        ["strace", "-f", "-qq", "-o", os.devnull, "true"], capture_output=True).returncode == 0
-
-
 def stream(numbers, shape=(12, 10, 8), step=0, **header):
     """A stream of small volumes, each with source bytes too long for the catalog."""
     out = io.BytesIO()

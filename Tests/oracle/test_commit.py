@@ -207,5 +207,5 @@ def test_damage_in_a_catalog_or_manifest_never_reaches_a_commit(listed, tmp_path
     assert result.status == 65, repr(result)
     assert tree(tmp_path / "ds") == before
     path.unlink()
-    assert bash("vol-commit ds", tmp_path).status in (65, 66, 74)
+    assert bash("vol-commit ds", tmp_path).status == 66
     assert len(Dataset(tmp_path / "ds").volumes) == 2

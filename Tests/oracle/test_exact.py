@@ -150,7 +150,7 @@ def test_a_rollback_is_noticed_by_who_expects_a_snapshot(twins):
         for expected in (last, "2", "1:" + "0" * 64):
             assert bash(f"{reader} --expect {expected} ds", twins).status == bad, reader
         ok(f"{reader} --expect {first} ds > /dev/null", twins)
-    assert bash(f"vol-commit --expect {other} ds", twins).status in (66, 75)
+    assert bash(f"vol-commit --expect {other} ds", twins).status == 75
     assert bash("vol-ls --expect 1:abc ds", twins).status == 64
 
 
@@ -201,10 +201,12 @@ def test_a_regular_expression_ends(box):
     data = stream({"description": "a" * 28 + "!", "obs_id": "a"}, {"description": "T1" * 40_000})
     assert ok("frame-filter 'obs_id =~ \"^a$\"'", box, stdin=data).out
     result = bash(r"""frame-filter 'description =~ "^(\\w+\\s?)*$|(a|aa)+x"'""", box, stdin=data)
-    assert result.status in (0, 65)
+    assert result.status == 65, repr(result)
+    one_clear_line(result, "frame-filter", "too many steps")
     result = bash(r"""frame-filter 'description =~ "^(a|a?)+$"'""", box, stdin=stream(
         {"description": "a" * 40 + "!"}))
-    assert result.status in (0, 65)
+    assert result.status == 65, repr(result)
+    one_clear_line(result, "frame-filter", "too many steps")
     result = bash("frame-filter 'obs_id =~ \"(\"'", box, stdin=data)
     assert result.status == 64
     one_clear_line(result, "frame-filter", "'('")

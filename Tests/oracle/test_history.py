@@ -589,7 +589,6 @@ def stopped(box, argv, syscall, number):
     return tracer, int(log.read_text().split()[0])
 
 
-@pytest.mark.skipif(not inject.has_strace(), reason="no strace(1), or it may not trace here")
 @pytest.mark.parametrize("command", ["vol-commit", "vol-rm"])
 def test_a_number_that_is_free_because_its_manifest_was_collected_is_not_taken(box, command):
     """It stands still before its link to 2; meanwhile 2 and 3 are made, and 1 and 2 collected."""

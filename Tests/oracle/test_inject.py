@@ -4,7 +4,6 @@ import inject
 import pytest
 
 
-@pytest.mark.skipif(not inject.has_strace(), reason="no strace(1), or it may not trace here")
 @pytest.mark.parametrize("name", inject.SCENARIOS)
 def test_no_call_that_kills_or_fails_costs_a_snapshot_or_the_next_run(box, name):
     count = inject.check_all(inject.SCENARIOS[name], box)

@@ -196,8 +196,6 @@ def test_one_volume_is_named_for_forms_that_hold_one(scanned):
 
 def test_only_the_chunks_that_are_touched_are_read(scanned):
     """By strace: every byte taken from a pack is of a touched chunk, of an index or a header."""
-    if not shutil.which("strace"):
-        pytest.skip("no strace(1)")
     box, images = scanned
     dataset, draw = Dataset(box / "ds"), random.Random(3)
     for name in ("i2_3d", "f8_4d", "rgb", "hollow"):

@@ -1,0 +1,88 @@
+import ByteIO
+import Foundation
+import NumPy
+import Testing
+import VolumeFormat
+
+@Suite struct NpyArrayTests {
+  /// An array file with this header and these values.
+  private func array(
+    _ header: String, _ values: [UInt8], version: UInt8 = 1, as type: DataType? = nil
+  ) throws -> NpyArray {
+    let length = header.utf8.count
+    var bytes: [UInt8] = [0x93] + Array("NUMPY".utf8) + [version, 0]
+    bytes += [UInt8(length & 0xFF), UInt8(length >> 8)] + (version > 1 ? [0, 0] : [])
+    bytes += Array(header.utf8) + values
+    let path = NSTemporaryDirectory() + "/volpipe-\(randomIdentifier()).npy"
+    try Data(bytes).write(to: URL(fileURLWithPath: path))
+    defer { try? FileManager.default.removeItem(atPath: path) }
+    return try NpyArray(try InputFile(path), name: "x.npy", as: type)
+  }
+
+  private func voxels(_ array: NpyArray, isZYX: Bool = false) throws -> [UInt8] {
+    var bytes: [UInt8] = []
+    try VoxelOrder(array, isZYX: isZYX).forEachPiece { bytes += $0 }
+    return bytes
+  }
+
+  private func header(_ descr: String, _ shape: String, fortran: String = "False") -> String {
+    "{'descr': \(descr), 'fortran_order': \(fortran), 'shape': \(shape), }\n"
+  }
+
+  @Test(arguments: [UInt8(1), 2, 3]) func voxelsComeXFirstWhateverTheOrder(version: UInt8) throws {
+    let values: [UInt8] = [1, 2, 3, 4, 5, 6]
+    let c = try array(header("'|u1'", "(2, 3)"), values, version: version)
+    #expect(c.shape == [2, 3] && c.dtype == .uint8)
+    #expect(try voxels(c) == [1, 4, 2, 5, 3, 6])
+    #expect(try voxels(c, isZYX: true) == values)
+    let fortran = try array(header("'|u1'", "(2, 3)", fortran: "True"), values, version: version)
+    #expect(try voxels(fortran) == values)
+    #expect(try voxels(fortran, isZYX: true) == [1, 3, 5, 2, 4, 6])
+  }
+
+  @Test func whatIsBigEndianIsTurned() throws {
+    let array = try array(header("'>i2'", "(2,)"), [1, 2, 3, 4])
+    #expect(array.isBigEndian && array.dtype == .int16)
+    #expect(try voxels(array) == [2, 1, 4, 3])
+  }
+
+  @Test func halvesBecomeFloats() throws {
+    // 1.0, -2.0 and the least number above 0, 2^-24.
+    let array = try array(header("'<f2'", "(3,)"), [0x00, 0x3C, 0x00, 0xC0, 0x01, 0x00])
+    #expect(array.dtype == .float32)
+    let wanted: [Float] = [1, -2, 0x1p-24]
+    #expect(try voxels(array) == wanted.withUnsafeBytes { Array($0) })
+  }
+
+  @Test func aValueThatATypeCannotHoldIsNamed() throws {
+    let array = try array(header("'|i1'", "(3,)"), [1, 0xFF, 3], as: .uint8)
+    let error = #expect(throws: FormatError.self) { try voxels(array) }
+    #expect(error?.reason.contains("-1, number 1 ") == true)
+  }
+
+  @Test(arguments: [
+    ("{'descr': '<f4', 'fortran_order': False, 'shape': (2,)", "damaged"),
+    ("{'descr': '<f4', 'fortran_order': 0, 'shape': (2,), }", "damaged"),
+    ("{'descr': '<f4', 'fortran_order': False, 'shape': (2,), 'shape': (1,), }", "damaged"),
+    ("{'descr': '<U4', 'fortran_order': False, 'shape': (2,), }", "type"),
+    ("{'descr': '|O', 'fortran_order': False, 'shape': (2,), }", "type"),
+    ("{'descr': '<f4', 'fortran_order': False, 'shape': (), }", "0 axes"),
+    ("{'descr': '<f4', 'fortran_order': False, 'shape': (0,), }", "holds 0"),
+    ("{'descr': '<f4', 'fortran_order': False, 'shape': (4611686018427387904, 9), }", "2^53"),
+    ("{'descr': '<f4', 'fortran_order': False, 'shape': (3,), }", "ends before"),
+  ]) func headersThatCannotBeAreRefused(text: String, reason: String) throws {
+    let error = #expect(throws: FormatError.self) { try array(text, [0, 0, 0, 0, 0, 0, 0, 0]) }
+    #expect(error?.reason.contains(reason) == true, "\(String(describing: error))")
+  }
+
+  @Test func aHeaderIsAMultipleOf64BytesAndReadAgain() throws {
+    var volume = VolumeHeader(name: "x", shape: [5, 4, 3], dtype: .int16)
+    let bytes = NpyHeader.make(volume)
+    #expect(bytes.count % 64 == 0)
+    volume.channels = 3
+    #expect(NpyHeader.make(volume).count % 64 == 0)
+    let text = String(decoding: bytes[10...], as: UTF8.self)
+    let array = try array(text, [UInt8](repeating: 0, count: 120))
+    #expect(array.shape == [5, 4, 3] && array.isFortranOrder && array.dtype == .int16)
+  }
+}
