@@ -64,7 +64,9 @@ public final class InputFile: @unchecked Sendable {
 
   /// Reads up to `buffer.count` bytes at the file's own position; 0 at its end.
   public func read(into buffer: UnsafeMutableRawBufferPointer) throws(IOFailure) -> Int {
-    try retrying(.transfer, "read", path) { try descriptor.read(into: buffer) }
+    try retrying(
+      .transfer, "read", path, awaiting: Awaited(descriptor: descriptor, isInput: true)
+    ) { try descriptor.read(into: buffer) }
   }
 
   /// Fills `buffer` from byte `offset` of the file on; returns less only at its end.
@@ -316,7 +318,8 @@ public final class OutputFile: @unchecked Sendable {
 
   private func writing<T>(_ body: () throws -> T) throws(IOFailure) -> T {
     do {
-      return try retrying(.transfer, "write", path, body)
+      return try retrying(
+        .transfer, "write", path, awaiting: Awaited(descriptor: descriptor, isInput: false), body)
     } catch {
       if error.errno == .brokenPipe {
         // The parent may have had SIGPIPE ignored.

@@ -4,6 +4,7 @@
 #include <malloc.h>
 #include <sched.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <unistd.h>
 
 /* Processors that this process may run on: less than the machine has under
@@ -26,6 +27,25 @@ static inline ssize_t volpipe_copy_range(int from, int64_t *offset, int to, size
 
 static inline void volpipe_set_pipe_size(int descriptor, int bytes) {
   (void)fcntl(descriptor, 1031 /* F_SETPIPE_SZ */, bytes);
+}
+
+static inline int volpipe_rename_new(const char *from, const char *to) {
+  return renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE);
+}
+
+/* The arguments as the kernel put them before the environment, a null between
+   them and their number before them: the ABI of Linux. For where there is no
+   /proc, from which Swift reads them. To be called before the environment is
+   changed. */
+static inline char **volpipe_arguments(int *count) {
+  char **words = environ - 1;
+  intptr_t number = 0;
+  while ((intptr_t)words[-1] != number) {
+    words--;
+    number++;
+  }
+  *count = (int)number;
+  return words;
 }
 
 static inline void volpipe_set_mmap_threshold(int bytes) {

@@ -69,12 +69,11 @@ public func temporaryDirectory() -> String {
 /// are found again among those that the process was given.
 public func filePaths(of arguments: [String]) -> [FilePath] {
   var taken: Set<Int> = []
+  let given = ProcessArguments.raw
   return arguments.map { argument in
     guard argument.unicodeScalars.contains("\u{FFFD}") else { return FilePath(argument) }
-    for index in 1..<Int(CommandLine.argc) where !taken.contains(index) {
-      guard let raw = CommandLine.unsafeArgv[index],
-        String(cString: raw).utf8.elementsEqual(argument.utf8)
-      else { continue }
+    for (index, raw) in given.enumerated().dropFirst() where !taken.contains(index) {
+      guard String(cString: raw).utf8.elementsEqual(argument.utf8) else { continue }
       taken.insert(index)
       return FilePath(platformString: raw)
     }

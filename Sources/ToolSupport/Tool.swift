@@ -31,7 +31,7 @@ extension Tool {
     }
     var tool: Self
     do {
-      let parsed = try Self.parseAsRoot()
+      let parsed = try Self.parseAsRoot(ProcessArguments.operands)
       guard let own = parsed as? Self else {
         // ArgumentParser's own commands, such as the one that prints the table of options.
         var command = parsed
