@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 public import SystemPackage
 
@@ -56,48 +57,78 @@ public enum Publishing {
     try syncDirectory(parent(of: path))
   }
 
-  /// Gives the flushed file `temporary` the further name `path` if nothing has it, for good.
+  /// Gives the flushed file `temporary` the name `path` in one step if nothing has it, for good.
   ///
-  /// - Returns: false if the name is taken.
-  public static func link(_ temporary: String, to path: String) throws(IOFailure) -> Bool {
-    guard try linkUnflushed(temporary, to: path) else { return false }
+  /// - Returns: false if the name is taken; `temporary` is gone in any case.
+  /// - Throws: `IOFailure`, of which `isNoSuchStep` is true where the file system has none.
+  public static func claim(_ path: String, with temporary: String) throws(IOFailure) -> Bool {
+    guard try claimUnflushed(path, with: temporary) else { return false }
     try syncDirectory(parent(of: path))
     return true
   }
 
-  /// Gives the flushed file `temporary` the further name `path` if nothing has it; the directory
-  /// must be flushed then.
+  /// The same; the directory must be flushed then.
   ///
-  /// - Returns: false if the name is taken.
-  public static func linkUnflushed(
+  /// link(2); where there are no hard links, renameat2(2) with `RENAME_NOREPLACE`
+  public static func claimUnflushed(
+    _ path: String, with temporary: String
+  ) throws(IOFailure) -> Bool {
+    let result = Result { () throws(IOFailure) in try linkOrRename(temporary, to: path) }
+    try? remove(temporary)
+    return try result.get()
+  }
+
+  private static func linkOrRename(
     _ temporary: String, to path: String
   ) throws(IOFailure) -> Bool {
-    let result = Glibc.link(temporary, path)
+    if Glibc.link(temporary, path) == 0 { return true }
     let reason = errno
-    if result != 0 {
-      // Over NFS the reply to a link that was made may be lost, and its retry then fails: what
-      // counts is whether both names are one file.
-      guard sameFile(temporary, path) else {
-        if reason == EEXIST { return false }
-        throw IOFailure(.create, "link", path, Errno(rawValue: reason))
+    // Over NFS the reply to a link that was made may be lost, and its retry then fails: what
+    // counts is whether both names are one file.
+    if sameFile(temporary, path) { return true }
+    switch reason {
+    case EEXIST: return false
+    case EPERM, EOPNOTSUPP, ENOSYS, EMLINK:
+      if volpipe_rename_new(temporary, path) == 0 { return true }
+      switch errno {
+      case EEXIST: return false
+      // It does not say so if only one of the two is missing.
+      case EINVAL, ENOSYS, EOPNOTSUPP: break
+      default: throw IOFailure(.create, "rename '\(temporary)' to", path, Errno(rawValue: errno))
       }
+    default: break
     }
-    return true
+    throw IOFailure(.create, "link", path, Errno(rawValue: reason))
+  }
+
+  /// Whether files in `folder`, which exists, can get names that nothing has, in one step.
+  ///
+  /// - Throws: `IOFailure` for other failures.
+  public static func canClaim(in folder: String) throws(IOFailure) -> Bool {
+    let temporary = "\(folder)/.\(randomIdentifier())"
+    let name = "\(folder)/.\(randomIdentifier())"
+    try OutputFile(creating: temporary).close()
+    let result = Result { () throws(IOFailure) in try claimUnflushed(name, with: temporary) }
+    try? remove(name)
+    if case .failure(let failure) = result, failure.isNoSuchStep { return false }
+    return try result.get()
   }
 
   /// Gives the flushed file `temporary` the name `path` if nothing has it, for good.
   ///
-  /// Where the file system has no hard links, this cannot be done in one step, and a file that
+  /// Where the file system can do neither of what `claim` does, this takes two steps, and a file that
   /// appears in the very moment is replaced.
   ///
   /// - Returns: false if the name is taken.
   public static func rename(_ temporary: String, toNew path: String) throws(IOFailure) -> Bool {
     do {
-      guard try link(temporary, to: path) else { return false }
+      let isNew = try linkOrRename(temporary, to: path)
+      guard isNew else { return false }
+      try syncDirectory(parent(of: path))
       try remove(temporary)
       return true
     } catch {
-      guard [.notPermitted, .notSupported, .noFunction].contains(error.errno) else { throw error }
+      guard error.isNoSuchStep else { throw error }
       if fileExists(path) { return false }
       try rename(temporary, to: path)
       return true

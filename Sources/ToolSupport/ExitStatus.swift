@@ -49,7 +49,7 @@ public func explain(_ error: any Error) -> ToolFailure {
   case let error as DatasetError:
     switch error {
     case .notADataset: ToolFailure(.noInput, error.description)
-    case .obstructed: ToolFailure(.cannotCreate, error.description)
+    case .obstructed, .noClaims: ToolFailure(.cannotCreate, error.description)
     }
   case let error as NIfTIError:
     ToolFailure(error.kind == .missing ? .noInput : .badData, error.description)

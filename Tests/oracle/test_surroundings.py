@@ -1,12 +1,16 @@
-"""What a tool finds around it: pipes that others set up, no /proc."""
+"""What a tool finds around it: pipes that others set up, no /proc, file systems that lack calls."""
 
 import os
+import shutil
 import subprocess
 import time
+from contextlib import contextmanager
 
 import pytest
+from dataset import Dataset
+from inject import has_strace
 from inject import stream as volumes
-from support import bash, environment, ids, ok, snapshot
+from support import bash, environment, ids, ok, one_clear_line, quote, snapshot, tree
 
 LARGE = {"shape": (90, 80, 60)}
 
@@ -74,3 +78,77 @@ def test_arguments_arrive_where_there_is_no_proc(box):
         with_proc, without = bash(command, box), bash(f"{bare} {command}", box)
         assert with_proc.status == without.status in (64, 66), command
         assert with_proc.err == without.err, command
+
+
+# File systems without hard links
+
+
+@contextmanager
+def fat(folder):
+    """A file system of FAT on the folder; skips where there can be none."""
+    folder.mkdir()
+    image = quote(folder.with_suffix(".img"))
+    if not shutil.which("mkfs.vfat"):
+        pytest.skip("no mkfs.vfat(8)")
+    result = bash(f"truncate -s 40M {image} && mkfs.vfat {image} && mount -o loop {image} {folder}",
+                  "/")
+    if result.status:
+        pytest.skip(f"no FAT can be mounted here: {result.err.strip()}")
+    try:
+        yield folder
+    finally:
+        ok(f"umount {folder}", "/")
+
+
+def failing(**errors):
+    """What makes calls fail with an error each, before a command."""
+    traced = ",".join(f"?{call}" for call in errors)
+    rules = " ".join(f"-e inject={call}:error={error}" for call, error in errors.items())
+    return f"strace -f -qq -o /dev/null -e trace={traced} {rules} "
+
+
+def commit_twice(box, prefix=""):
+    """A dataset is made, grows, shrinks and is whole, in a file system without hard links."""
+    for numbers in (range(2), (2, 3)):
+        ok(f"{prefix} vol-write -q ds CT", box, stdin=volumes(numbers))
+        ok(f"{prefix} vol-commit -q ds", box)
+    assert snapshot(ok(f"{prefix} vol-rm ds v1", box)) == 3
+    assert sorted(Dataset(box / "ds").volumes) == ["v0", "v2", "v3"]
+    assert ok("vol-verify -q --full ds", box).out == b""
+    assert not [path for path in tree(box / "ds") if "/." in path]
+
+
+@pytest.mark.skipif(not has_strace(), reason="no strace(1), or it may not trace")
+@pytest.mark.parametrize("error", ["EPERM", "EOPNOTSUPP", "ENOSYS", "EMLINK"])
+def test_without_hard_links_snapshots_are_made_by_renaming(box, error):
+    commit_twice(box, failing(link=error, linkat=error))
+
+
+def test_a_dataset_may_lie_on_fat(tmp_path, tools):
+    with fat(tmp_path / "fat") as disk:
+        commit_twice(disk)
+        # Whoever is second gets another number.
+        for number in range(4, 8):
+            ok("vol-write -q ds CT", disk, stdin=volumes([number]))
+        stages = [line.split("\t")[0] for line in ok("vol-ls --tsv --staged ds", disk).lines[1:]]
+        script = " ".join(f"vol-commit -q ds {stage} &" for stage in stages) + " wait"
+        ok(script, disk)
+        assert sorted(Dataset(disk / "ds").manifests) == list(range(1, 8))
+        assert len(ids("ds", disk)) == 7
+
+
+@pytest.mark.skipif(not has_strace(), reason="no strace(1), or it may not trace")
+def test_where_no_name_can_be_claimed_nothing_is_begun(box):
+    ok("vol-write -q ds CT; vol-commit -q ds", box, stdin=volumes(range(2)))
+    ok("vol-write -q ds CT", box, stdin=volumes([2]))
+    prefix = failing(link="EPERM", linkat="EPERM", renameat2="EINVAL")
+    before = tree(box / "ds")
+    for command in ("vol-commit ds", "vol-rm ds v0"):
+        result = bash(prefix + command, box)
+        assert result.status == 73, repr(result)
+        one_clear_line(result, command.split()[0], "'ds'", "hard links", "nothing changed")
+        assert tree(box / "ds") == before
+    result = bash(f"{prefix} vol-write -q new CT", box, stdin=volumes([0]))
+    assert result.status == 73, repr(result)
+    one_clear_line(result, "vol-write", "'new'", "hard links")
+    ok("vol-commit -q ds", box)

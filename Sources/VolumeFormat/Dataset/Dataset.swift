@@ -57,9 +57,11 @@ public struct Dataset: Sendable {
     let temporary = Layout.temporary(path, "volpipe-\(randomIdentifier())")
     try Publishing.write(SealedDocument.encode(marker.json), to: temporary)
     // Where the name is taken, another process was first, and its marker counts.
-    let result = Result { try Publishing.link(temporary, to: "\(path)/\(Layout.marker)") }
-    try Publishing.remove(temporary)
-    _ = try result.get()
+    do {
+      _ = try Publishing.claim("\(path)/\(Layout.marker)", with: temporary)
+    } catch {
+      throw error.isNoSuchStep ? DatasetError.noClaims(path) : error
+    }
   }
 
   /// The path of a file of the dataset.

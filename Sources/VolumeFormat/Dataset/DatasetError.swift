@@ -4,6 +4,8 @@ public enum DatasetError: Error, CustomStringConvertible {
   case notADataset(String)
   /// It holds something else, and so cannot become one.
   case obstructed(String, by: String)
+  /// Its file system cannot give a file a name that nothing has, in one step.
+  case noClaims(String)
 
   /// One line that names the directory.
   public var description: String {
@@ -12,6 +14,9 @@ public enum DatasetError: Error, CustomStringConvertible {
       "cannot open '\(path)': not a volpipe dataset, it holds no \(Layout.marker)"
     case .obstructed(let path, let other):
       "cannot create dataset '\(path)': it holds '\(other)' and no \(Layout.marker)"
+    case .noClaims(let path):
+      "cannot write to dataset '\(path)': its file system has neither hard links nor a rename that "
+        + "spares what is there, so that two writers could overwrite each other; nothing changed"
     }
   }
 }

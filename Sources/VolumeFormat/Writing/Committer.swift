@@ -35,6 +35,7 @@ public struct Committer {
     _ names: [String], metadata: JSONObject, expecting expected: ExpectedSnapshot? = nil,
     strict: Bool = false
   ) throws -> Result {
+    var canClaim = false
     var verified: Set<String> = []
     var taken: [Stage] = []
     var tables: [SubjectStage] = []
@@ -43,6 +44,8 @@ public struct Committer {
     do {
       let manifest = try log.advance(expecting: expected, metadata: metadata) { head in
         (taken, tables) = try select(names, head)
+        if !canClaim { try log.requireClaims() }
+        canClaim = true
         let replaced = try check(taken, head, &verified)
         var stages: [Stage] = []
         for (old, keys) in zip(head?.stages ?? [], replaced) {

@@ -53,6 +53,7 @@ public struct Remover {
   ) throws -> Manifest {
     struct Nothing: Error { var head: Manifest }
     let reviser = CatalogReviser(dataset)
+    var canClaim = false
     do {
       let manifest = try log.advance(expecting: expected, metadata: metadata) { head in
         guard let head else { throw noSnapshot() }
@@ -61,6 +62,8 @@ public struct Remover {
           if let stage { keys[stage, default: []].insert(CatalogKey(id)) }
         }
         if keys.isEmpty { throw Nothing(head: head) }
+        if !canClaim { try log.requireClaims() }
+        canClaim = true
         var stages: [Stage] = []
         for (number, stage) in head.stages.enumerated() {
           guard let gone = keys[number] else {

@@ -89,6 +89,13 @@ struct SnapshotLog {
     throw CommitRefusal.lostRaces(Self.attempts)
   }
 
+  /// Throws unless a snapshot can be made where the dataset lies, before there is work to lose.
+  func requireClaims() throws {
+    guard try Publishing.canClaim(in: dataset.file(Layout.manifests)) else {
+      throw DatasetError.noClaims(dataset.path)
+    }
+  }
+
   /// Writes number and digest of the last snapshot to `HEAD`, a hint.
   func refreshHead() throws {
     while let head = try current() {
@@ -157,9 +164,7 @@ struct SnapshotLog {
     let temporary = dataset.file(Layout.temporary(Layout.manifests, manifest.commitID))
     let path = dataset.file(Layout.manifest(manifest.snapshot))
     try Publishing.write(bytes, to: temporary)
-    let result = Result { try Publishing.linkUnflushed(temporary, to: path) }
-    try? Publishing.remove(temporary)
-    guard try result.get() else { return false }
+    guard try Publishing.claimUnflushed(path, with: temporary) else { return false }
     do {
       try Publishing.syncDirectory(dataset.file(Layout.manifests))
       let digest = SHA256.digits(of: bytes)
