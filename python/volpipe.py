@@ -1040,8 +1040,9 @@ class Dataset:
             found = parse(data)
             version = found["version"]
             check(found["format"] == form, f"its format is not {form}")
-            check(type(version) is int and version in (1, 2),
-                  f"version {version!r} of {form}; known are 1 and 2")
+            known = (1, 2, 3) if form == "volpipe-manifest" else (1, 2)
+            check(type(version) is int and version in known,
+                  f"version {version!r} of {form}; known are 1 to {known[-1]}")
             check(seal or version == 1, "it does not end in its SHA-256")
             return found
 

@@ -61,6 +61,7 @@ public func explain(_ error: any Error) -> ToolFailure {
         + explain(unsure.cause).message)
   case CommitRefusal.nothingStaged(let reason):
     ToolFailure(.noInput, "nothing to commit \(reason)")
+  case CommitRefusal.unreadable(let errors) where !errors.isEmpty: explain(errors[0])
   case CommitRefusal.lostRaces(let count):
     ToolFailure(.tryAgain, "other committers were faster \(count) times; try again")
   case CommitRefusal.moved(let expected, let current):

@@ -53,11 +53,20 @@ struct VolCommit: Tool {
     let root = try Dataset(opening: dataset)
     let committer = Committer(root, tool: Self.nameAndVersion)
     let number: UInt64
+    var damage: [any Error] = []
     do {
       let result = try committer.commit(
         stages, metadata: metadata, expecting: expect?.expected, strict: strict)
       number = result.manifest.snapshot
       if !quiet { count(result) }
+      damage = result.damage
+    } catch CommitRefusal.unreadable(let errors) {
+      guard ifStaged, let last = try root.manifest() else {
+        for error in errors.dropFirst() { Self.warn(explain(error).message) }
+        throw errors[0]
+      }
+      number = last.snapshot
+      damage = errors
     } catch CommitRefusal.nothingStaged(let reason) {
       guard ifStaged, stages.isEmpty, let last = try root.manifest() else {
         throw CommitRefusal.nothingStaged(reason)
@@ -67,7 +76,8 @@ struct VolCommit: Tool {
     let output = LineWriter()
     if !quiet { try output.line(try root.pinned(number)) }
     try output.finish()
-    return .done
+    for error in damage { Self.warn("left out: \(explain(error).message)") }
+    return damage.isEmpty ? .done : .partial
   }
 
   /// Says how volumes and subjects match: all of them if the table is new, else the new volumes.

@@ -114,7 +114,7 @@ struct VolLs: Tool {
     } else if snapshots {
       try listSnapshots(output)
     } else if staged {
-      try listStaged(output)
+      status = try listStaged(output)
     } else if !diff.isEmpty {
       try listDiff(output)
     } else if subjects || align {
@@ -225,26 +225,33 @@ struct VolLs: Tool {
     try listing.finish()
   }
 
-  private func listStaged(_ output: LineWriter) throws {
+  private func listStaged(_ output: LineWriter) throws -> ExitStatus {
     let dataset = try dataset.open()
     var listing = Listing(
-      ["stage", "collection", "volumes", "raw_bytes", "stored_bytes", "created", "subject_rows"],
+      [
+        "stage", "collection", "volumes", "raw_bytes", "stored_bytes", "created", "subject_rows",
+        "state",
+      ],
       style, output)
-    let head = try dataset.manifest()
-    for stage in try dataset.pendingStages(besides: head) {
+    let pending = try dataset.pending(besides: dataset.manifest())
+    func add(_ stage: Stage, _ state: ExactString) throws {
       try listing.add([
         .text(ExactString(stage.stage)), .text(stage.collection), .count(stage.volumes),
-        .bytes(stage.rawBytes), .bytes(stage.storedBytes), .text(ExactString(stage.created)), .none,
+        .bytes(stage.rawBytes), .bytes(stage.storedBytes), .text(ExactString(stage.created)),
+        .none, .text(state),
       ])
     }
-    for table in try dataset.pendingTables(besides: head) {
+    for stage in pending.stages { try add(stage, "finished") }
+    for table in pending.tables {
       try listing.add([
         .text(ExactString(table.stage)), .none, .none, .none, .bytes(table.file.bytes),
-        .text(ExactString(table.created)),
-        .count(table.rows),
+        .text(ExactString(table.created)), .count(table.rows), .text("finished"),
       ])
     }
+    for stage in pending.cut { try add(stage, "incomplete") }
     try listing.finish()
+    for error in pending.damage { Self.warn("left out: \(explain(error).message)") }
+    return pending.damage.isEmpty ? .done : .partial
   }
 
   private func listStream(_ output: LineWriter) throws -> ExitStatus {

@@ -10,7 +10,8 @@ struct VolRm: Tool {
     abstract: "Make a snapshot without some volumes.",
     discussion: """
       Commits a new snapshot that lacks the volumes named and prints its number and digest. No byte is \
-      deleted: earlier snapshots stay as they were.
+      deleted: earlier snapshots stay as they were. With --stage, gives up what is staged, and \
+      deletes its files.
       """,
     version: volpipeVersion)
 
@@ -22,12 +23,16 @@ struct VolRm: Tool {
   @Flag(name: [.customShort("0"), .customLong("null")], help: "Ids in FILE end in NUL.")
   var null = false
 
-  @Flag(name: .shortAndLong, help: "Pass over ids that the snapshot does not hold.")
+  @Flag(
+    help: "Give up stages that are not committed; the ids are those of vol-write and vol-meta.")
+  var stage = false
+
+  @Flag(name: .shortAndLong, help: "Pass over ids that are not there.")
   var force = false
 
   @Flag(
     name: [.customShort("n"), .customLong("dry-run")],
-    help: "Change nothing; print collection and id of what would be removed.")
+    help: "Change nothing; print collection and id of what would go.")
   var dryRun = false
 
   @Option(
@@ -53,10 +58,14 @@ struct VolRm: Tool {
     guard !obsID.isEmpty || filesFrom != nil else {
       throw ValidationError("no id and no --files-from is given")
     }
+    if stage, !meta.isEmpty || expect != nil {
+      throw ValidationError("--stage makes no snapshot, which --meta and --expect are about")
+    }
   }
 
   func execute() throws -> ExitStatus {
     let root = try Dataset(opening: dataset)
+    if stage { return try giveUp(root) }
     let remover = Remover(root, tool: Self.nameAndVersion)
     let ids = try wanted()
     let output = LineWriter()
@@ -77,6 +86,32 @@ struct VolRm: Tool {
         .noInput, "no volume '\(missing.obsID)' in '\(dataset)'\(others); nothing changed")
     }
     try output.finish()
+    return .done
+  }
+
+  /// Gives up stages.
+  private func giveUp(_ root: Dataset) throws -> ExitStatus {
+    let remover = StageRemover(root)
+    do {
+      let targets = try remover.find(try wanted().map(\.string), passingOver: force)
+      if dryRun {
+        let output = LineWriter()
+        for target in targets {
+          try output.line("\(target.collection?.string ?? "")\t\(target.stage)")
+        }
+        try output.finish()
+      } else if !targets.isEmpty {
+        let bytes = try remover.giveUp(targets)
+        if !quiet {
+          Self.warn(
+            "gave up \(counted(targets.count, "stage")): removed "
+              + "\(counted(targets.reduce(0) { $0 + $1.files.count }, "file")), \(humanBytes(bytes))"
+          )
+        }
+      }
+    } catch let refusal as StageRemover.Refusal {
+      throw ToolFailure(.noInput, "nothing given up in '\(dataset)': \(refusal.reason)")
+    }
     return .done
   }
 

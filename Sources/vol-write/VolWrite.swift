@@ -118,8 +118,12 @@ struct VolWrite: Tool {
   private func report(_ summary: StageSummary) throws -> ExitStatus {
     let lost = summary.dropped &+ summary.skipped
     if !quiet { reportExisting(summary) }
+    for error in summary.unread {
+      Self.warn("not compared with what this record stands for: \(explain(error).message)")
+    }
+    let isPartial = lost + summary.refused > 0 || !summary.unread.isEmpty
     guard !summary.stages.isEmpty else {
-      if summary.existing > 0 { return lost + summary.refused > 0 ? .partial : .done }
+      if summary.existing > 0 { return isPartial ? .partial : .done }
       throw ToolFailure(
         .noInput,
         "nothing staged: the stream holds no volume"
@@ -129,7 +133,7 @@ struct VolWrite: Tool {
     let output = LineWriter()
     for stage in summary.stages { try output.line(stage.stage) }
     try output.finish()
-    guard lost + summary.refused > 0 else { return .done }
+    guard lost + summary.refused > 0 else { return isPartial ? .partial : .done }
     let staged = summary.stages.reduce(0) { $0 + $1.volumes }
     var left: [String] = []
     if lost > 0 { left.append("the producer gave up \(lost) more") }

@@ -301,7 +301,8 @@ def reseal(path, change=None, **members):
 def read_json(path, name):
     data = path.read_bytes()
     document = json.loads(data)
-    need(document["format"] == name and document["version"] in (1, 2), f"{path.name}: format")
+    known = (1, 2, 3) if name == "volpipe-manifest" else (1, 2)
+    need(document["format"] == name and document["version"] in known, f"{path.name}: format")
     end = SEAL.fullmatch(data[-SEAL_BYTES:])
     need(end or document["version"] == 1, f"{path.name}: not sealed")
     if end:
@@ -414,6 +415,7 @@ class Dataset:
             need("subjects" in manifest or manifest["version"] == 1, f"{path.name}: subjects")
             need(not any(key in stage for stage in manifest["stages"]
                          for key in ("replaces", "run")), f"{path.name}")
+            self.check_committed(manifest, f"{path.name}: committed")
             digests[number] = hashlib.sha256(path.read_bytes()).hexdigest()
             self.manifests[number] = manifest
         need(len(paths) == len({m["commit_id"] for m in self.manifests.values()}), "commit_id")
@@ -433,6 +435,15 @@ class Dataset:
         entry = self.manifest.get("subjects")
         need(not entry or all(HEX32.fullmatch(table) for table in entry["stages"]), "subjects")
         self.subjects = entry and read_subjects(self.root, entry)
+
+    @staticmethod
+    def check_committed(manifest, where):
+        """Records that nobody could remove, of what the snapshot does not hold, and only these."""
+        listed = manifest.get("committed", [])
+        need(("committed" in manifest) == (manifest["version"] == 3) == bool(listed), where)
+        need(all(HEX32.fullmatch(name) for name in listed), where)
+        need(listed == sorted(set(listed)) and len(listed) <= 65_536, where)
+        need(not {stage["stage"] for stage in manifest["stages"]} & set(listed), where)
 
     def check_head(self, digests):
         """HEAD may lag, and may not be there yet, but what it says is true."""

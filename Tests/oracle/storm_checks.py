@@ -9,6 +9,7 @@ import zlib
 
 from frames import CLOSE, DATA, OPEN, read_frames
 from storm_box import SECONDS
+from storm_commands import STAGED
 from storm_json import UNREADABLE
 from storm_verdicts import CONTROL
 from support import REPO
@@ -101,5 +102,6 @@ def frames_of(data):
 
 
 def is_refusal(command, run):
-    goes_on = " -k " in command or command.startswith("vol-verify")
+    # What is staged and cannot be read is named, and left.
+    goes_on = " -k " in command or command.startswith("vol-verify") or command in STAGED
     return run.status != 0 and (run.status != 1 or goes_on)

@@ -224,7 +224,7 @@ class Storm:
             self.box.clear("out")
         if run.is_late or run.status < 0:
             return
-        if is_refusal(command, run) and folder == "ds" and command != GC:
+        if is_refusal(command, run) and run.status != 1 and folder == "ds" and command != GC:
             after = {path for path, info in tree("ds").items() if not stat.S_ISDIR(info[0])}
             if after != before:
                 self.note(command, "refuses, and changes the dataset", run)

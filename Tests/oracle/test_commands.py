@@ -52,7 +52,8 @@ BEFORE = {
     "vol-commit ds > ~/ds.last": STAGE,
     "python3 describe.py | vol-commit --meta-json - ds": STAGE,
     "vol-ls --staged ds": STAGE,
-    "rm ds/stages/$stage.json": f"stage=$({STAGE.replace('-q ds', 'ds')})",
+    "vol-ls --staged --json ds | jq -r .stage | vol-rm --stage -T - ds": STAGE,
+    "vol-gc --grace 0 ds": f"printf x > ds/packs/{'d' * 32}-0000.pack",
     "vol-cat ds@4 CT sub-07_CT | vol-write ds CT && vol-commit ds": "vol-rm -q ds sub-07_CT",
     "nifti-cat scans/ | vol-write --replace ds CT": "cp changed.nii scans/small.nii",
     "nifti-cat scans/ | frame-filter 'dtype == \"int16\" && shape[2] > 100' | vol-write ds CT":
@@ -72,6 +73,9 @@ AFTER = {
         " and .volumes == {image: 2, label: 1}'",
     "job=$(sbatch --parsable --array=1-20 --cpus-per-task=4 --wrap '":
         "[ $(vol-ls --json ds CT | grep -c '\"path\":\"parts/') = 20 ]",
+    "vol-ls --staged --json ds | jq -r .stage | vol-rm --stage -T - ds":
+        "[ -z \"$(ls ds/stages)\" ]",
+    "vol-gc --grace 0 ds": "[ ! -e ds/packs/d*.pack ]",
     "vol-ls --tsv ds | tail -n +2 | cut -f 1 | while read -r c; do":
         "vol-ls --tsv --diff 4 5 ds | sort | tr '\\t\\n' '  ' |"
         " grep -q '^- BOLD sub-07_bold_BOLD - CT sub-07_CT - label sub-07_label change'",

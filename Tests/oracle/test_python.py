@@ -781,7 +781,7 @@ def test_links_and_pipes_inside_of_a_dataset_are_not_followed(small, name):
     lambda m, s: s.update(collection="a/b"), lambda m, s: s.update(collection="-x"),
     lambda m, s: m["stages"].append(s), lambda m, s: m.update(stages=3),
     lambda m, s: m.update(stages={}, collections={}),
-    lambda m, s: m.update(version=3), lambda m, s: m.update(version=True),
+    lambda m, s: m.update(version=4), lambda m, s: m.update(version=True),
     lambda m, s: m.update(format="volpipe-stage"), lambda m, s: m.update(dataset_id="0" * 32),
     lambda m, s: m.update(snapshot=2), lambda m, s: m.update(parent={"snapshot": 0}),
     lambda m, s: m.update(subjects={"path": "../x"}), lambda m, s: m.update(collections={}),

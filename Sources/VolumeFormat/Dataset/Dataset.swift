@@ -154,32 +154,54 @@ public struct Dataset: Sendable {
 
   // MARK: What is staged
 
-  /// The finished stages that `manifest` does not hold, in order of their creation, then of id.
+  /// What lies in the dataset and is not committed.
+  public struct Pending: Sendable {
+    /// The finished stages, in order of their creation, then of id; those of a run once all of them
+    /// are there.
+    public var stages: [Stage] = []
+    /// The stages of runs that are not whole: that were cut off, or are just being published.
+    public var cut: [Stage] = []
+    /// The subject tables, in order of their creation, then of id.
+    public var tables: [SubjectStage] = []
+    /// Why records cannot be read, which are left where they are.
+    public var damage: [any Error] = []
+  }
+
+  /// What is staged and was committed neither by the snapshot of `manifest` nor before it.
   ///
-  /// Those of a run are among them once all of them are there.
-  public func pendingStages(besides manifest: Manifest?) throws -> [Stage] {
-    try pendingRuns(besides: manifest).whole
-  }
-
-  /// The same, and beside them the stages of runs that are not whole: that were cut off, or are just
-  /// being published.
-  public func pendingRuns(besides manifest: Manifest?) throws -> (whole: [Stage], cut: [Stage]) {
-    let stages: [Stage] = try pending(besides: manifest?.stages.map(\.stage))
+  /// - Parameters:
+  ///   - manifest: the current snapshot's; nil if there is none.
+  ///   - withTables: whether subject tables are wanted, too.
+  /// - Returns: what is staged.
+  /// - Throws: `IOFailure` if the records cannot be listed.
+  public func pending(besides manifest: Manifest?, withTables: Bool = true) throws -> Pending {
+    let committed = manifest?.committedIDs ?? []
+    var result = Pending()
+    let stages: [Stage] = try pending(besides: committed, &result.damage)
+    if withTables { result.tables = try pending(besides: committed, &result.damage) }
     let counts = stages.reduce(into: [:]) { $0[$1.run?.id, default: 0] += 1 }
-    func isWhole(_ stage: Stage) -> Bool { stage.run.map { counts[$0.id] == $0.stages } ?? true }
-    return (stages.filter(isWhole), stages.filter { !isWhole($0) })
+    for stage in stages {
+      if let run = stage.run, counts[run.id] != run.stages {
+        result.cut.append(stage)
+      } else {
+        result.stages.append(stage)
+      }
+    }
+    return result
   }
 
-  /// The staged subject tables that `manifest` does not hold, in order of their creation.
-  public func pendingTables(besides manifest: Manifest?) throws -> [SubjectStage] {
-    try pending(besides: manifest?.subjects?.stages)
-  }
-
-  private func pending<Content: Staged>(besides committed: [String]?) throws -> [Content] {
-    let committed = Set(committed ?? [])
-    return try stagedIDs(Content.self).filter { !committed.contains($0) }
-      .compactMap { try staged($0) }
-      .sorted { $0.precedes($1) }
+  private func pending<Content: Staged>(
+    besides committed: Set<String>, _ damage: inout [any Error]
+  ) throws -> [Content] {
+    var found: [Content] = []
+    for id in try stagedIDs(Content.self) where !committed.contains(id) {
+      let record: Result<Content?, any Error> = Result { try staged(id) }
+      switch record {
+      case .success(let content): if let content { found.append(content) }
+      case .failure(let error): damage.append(error)
+      }
+    }
+    return found.sorted { $0.precedes($1) }
   }
 
   /// The ids of all records of this kind that lie in the dataset.

@@ -27,6 +27,9 @@ extension DatasetMarker {
 /// The version that is written of these documents; earlier ones are read.
 private let currentVersion: Int64 = 2
 
+/// The version of a manifest with `committed`, which who does not know it would lose.
+private let listingVersion: Int64 = 3
+
 /// A file that a stage or a manifest names.
 public struct FileEntry: Sendable, Equatable {
   /// Path relative to the dataset.
@@ -337,6 +340,17 @@ public struct Manifest: Sendable, Equatable {
   public var stages: [Stage]
   /// The subject table, if there is one.
   public var subjects: SubjectsEntry?
+  /// What was committed before and is not in `stages`, but may have a record still, since that could
+  /// not be removed: ids of stages and staged tables, sorted.
+  public var committed: [String] = []
+
+  /// The most that `committed` holds.
+  static let maximumCommitted = 65_536
+
+  /// The ids of stages and staged tables whose records count for nothing any more.
+  var committedIDs: Set<String> {
+    Set(stages.map(\.stage) + (subjects?.stages ?? []) + committed)
+  }
 
   /// All files that it needs, in order.
   public var files: [FileEntry] { stages.flatMap(\.files) + (subjects.map { [$0.file] } ?? []) }
@@ -365,6 +379,10 @@ public struct Manifest: Sendable, Equatable {
       guard seen.insert(stage.stage).inserted else { return "it names '\(stage.stage)' twice" }
     }
     if let defect = subjects?.defect() { return "its subject table: \(defect)" }
+    guard committed.count <= Self.maximumCommitted,
+      zip(committed, committed.dropFirst()).allSatisfy({ $0 < $1 }),
+      seen.isDisjoint(with: committed)
+    else { return "'committed' is too long, not sorted or names a stage that it holds" }
     guard Names.firstSpeltTwoWays(stages.map(\.collection)) == nil,
       Self.totals(of: stages) == collections
     else {
@@ -377,7 +395,7 @@ public struct Manifest: Sendable, Equatable {
 extension Manifest {
   /// Decodes a manifest, of a format and version that are known.
   init(_ node: JSONNode) throws(FormatError) {
-    try checkFormat(node, Self.format)
+    try checkFormat(node, Self.format, latest: listingVersion)
     datasetID = try node.required("dataset_id").identifier()
     snapshot = try node.required("snapshot").size()
     let parent = try node.required("parent")
@@ -400,6 +418,9 @@ extension Manifest {
     collections = sums
     stages = try node.required("stages").array { (stage) throws(FormatError) in try Stage(stage) }
     if let node = try node.optional("subjects") { subjects = try SubjectsEntry(node) }
+    if let node = try node.optional("committed") {
+      committed = try node.array { (id) throws(FormatError) in try id.identifier() }
+    }
   }
 
   var json: JSONObject {
@@ -410,8 +431,9 @@ extension Manifest {
         "stored_bytes": .integer(totals.storedBytes),
       ])
     }
-    return [
-      "format": .text(Self.format), "version": .integer(currentVersion),
+    var result: JSONObject = [
+      "format": .text(Self.format),
+      "version": .integer(committed.isEmpty ? currentVersion : listingVersion),
       "dataset_id": .text(datasetID), "snapshot": .integer(snapshot),
       "parent": parent.map {
         .object(["snapshot": .integer($0.snapshot), "sha256": .text($0.sha256)])
@@ -421,20 +443,24 @@ extension Manifest {
       "stages": .array(stages.map { .object($0.json) }),
       "subjects": subjects.map { .object($0.json) } ?? .null,
     ]
+    if !committed.isEmpty { result["committed"] = .array(committed.map { .text($0) }) }
+    return result
   }
 }
 
 /// Throws unless the document says that it is of `format`, in a version that is known.
-private func checkFormat(_ node: JSONNode, _ format: String) throws(FormatError) {
+private func checkFormat(
+  _ node: JSONNode, _ format: String, latest: Int64 = currentVersion
+) throws(FormatError) {
   let source = node.document.source
   guard try node.required("format").string() == ExactString(format) else {
     throw FormatError(source, "its 'format' is not \(format)")
   }
   let version = try node.required("version").integer(Int64.self)
-  guard (1...currentVersion).contains(version) else {
+  guard (1...latest).contains(version) else {
     throw FormatError(
       source,
-      "version \(version) of \(format); this program knows versions 1 to \(currentVersion): "
+      "version \(version) of \(format); this program knows versions 1 to \(latest): "
         + "use a newer volpipe")
   }
   guard version == 1 || node.document.isSealed else {

@@ -19,9 +19,12 @@ public struct Committer {
     public var stages: [Stage]
     /// Whether a subject table is new in it.
     public var hasNewTable: Bool
+    /// Why records were left out that cannot be read.
+    public var damage: [any Error]
   }
 
-  /// Commits the stages named, volumes' and subject tables', or all that are finished.
+  /// Commits the stages named, volumes' and subject tables', or all that are finished and whose
+  /// record can be read.
   ///
   /// - Parameters:
   ///   - names: stages; none for all.
@@ -39,11 +42,12 @@ public struct Committer {
     var verified: Set<String> = []
     var taken: [Stage] = []
     var tables: [SubjectStage] = []
+    var damage: [any Error] = []
     let reviser = CatalogReviser(dataset)
     let merger = SubjectMerger(dataset)
     do {
       let manifest = try log.advance(expecting: expected, metadata: metadata) { head in
-        (taken, tables) = try select(names, head)
+        (taken, tables, damage) = try select(names, head)
         if !canClaim { try log.requireClaims() }
         canClaim = true
         let replaced = try check(taken, head, &verified)
@@ -62,7 +66,10 @@ public struct Committer {
         }
         let subjects = try merger.merge(tables, into: head?.subjects)
         if strict, let subjects { try requireMatch(stages, subjects, tables) }
-        return .init(stages: stages, subjects: subjects)
+        let records =
+          taken.map { dataset.record(of: $0.stage, Stage.self) }
+          + tables.map { dataset.record(of: $0.stage, SubjectStage.self) }
+        return .init(stages: stages, subjects: subjects, records: records)
       }
       try? reviser.removeUnused(besides: manifest.stages)
       try? merger.removeUnused(besides: manifest.subjects)
@@ -71,7 +78,7 @@ public struct Committer {
       for table in tables {
         try? Publishing.remove(dataset.record(of: table.stage, SubjectStage.self))
       }
-      return Result(manifest: manifest, stages: taken, hasNewTable: !tables.isEmpty)
+      return Result(manifest: manifest, stages: taken, hasNewTable: !tables.isEmpty, damage: damage)
     } catch let unsure as UnsureCommit {
       throw unsure
     } catch {
@@ -85,14 +92,17 @@ public struct Committer {
 
   private func select(
     _ names: [String], _ head: Manifest?
-  ) throws -> (stages: [Stage], tables: [SubjectStage]) {
-    guard names.isEmpty else { return try selectNamed(names, head) }
-    let (stages, cut) = try dataset.pendingRuns(besides: head)
-    let tables = try dataset.pendingTables(besides: head)
-    guard !stages.isEmpty || !tables.isEmpty else {
-      if let stage = cut.first, let run = stage.run {
+  ) throws -> (stages: [Stage], tables: [SubjectStage], damage: [any Error]) {
+    guard names.isEmpty else {
+      let (stages, tables) = try selectNamed(names, head)
+      return (stages, tables, [])
+    }
+    let pending = try dataset.pending(besides: head)
+    guard !pending.stages.isEmpty || !pending.tables.isEmpty else {
+      guard pending.damage.isEmpty else { throw CommitRefusal.unreadable(pending.damage) }
+      if let stage = pending.cut.first, let run = stage.run {
         throw CommitRefusal.nothingStaged(
-          "in '\(dataset.path)': \(counted(cut.count, "stage")) of \(run.stages) that one "
+          "in '\(dataset.path)': \(counted(pending.cut.count, "stage")) of \(run.stages) that one "
             + "vol-write was to write are there; is it still at work?")
       }
       // A committer that was killed may have left the hint behind.
@@ -100,7 +110,7 @@ public struct Committer {
       throw CommitRefusal.nothingStaged(
         "in '\(dataset.path)': no finished stage; did vol-write succeed?")
     }
-    return (stages, tables)
+    return (pending.stages, pending.tables, pending.damage)
   }
 
   private func selectNamed(
@@ -109,10 +119,9 @@ public struct Committer {
     var stages: [Stage] = []
     var tables: [SubjectStage] = []
     var seen: Set<String> = []
+    let committed = head?.committedIDs ?? []
     for name in names where seen.insert(name).inserted {
-      if head?.stages.contains(where: { $0.stage == name }) == true
-        || head?.subjects?.stages.contains(name) == true
-      {
+      if committed.contains(name) {
         throw CommitRefusal.nothingStaged(
           "in '\(dataset.path)': stage '\(name)' is committed already")
       }
@@ -128,7 +137,8 @@ public struct Committer {
     }
     for stage in stages {
       guard let run = stage.run else { continue }
-      let others = try dataset.pendingStages(besides: head).filter { $0.run == run }
+      let pending = try dataset.pending(besides: head)
+      let others = (pending.stages + pending.cut).filter { $0.run == run }
       let missing = others.map(\.stage).filter { !seen.contains($0) }
       guard others.count == run.stages, missing.isEmpty else {
         throw CommitRefusal.nothingStaged(

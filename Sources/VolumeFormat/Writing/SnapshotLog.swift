@@ -7,6 +7,8 @@ public enum CommitRefusal: Error, Sendable {
   case nothingStaged(String)
   /// Other committers were always faster.
   case lostRaces(Int)
+  /// Nothing is there but records that cannot be read.
+  case unreadable([any Error])
   /// The current snapshot is another than the one that was to be followed.
   case moved(expected: UInt64, current: UInt64)
 }
@@ -49,6 +51,8 @@ struct SnapshotLog {
   struct Proposal {
     var stages: [Stage]
     var subjects: SubjectsEntry?
+    /// The records of what is new in it, which whoever gives it up removes first.
+    var records: [String] = []
   }
 
   let dataset: Dataset
@@ -78,10 +82,10 @@ struct SnapshotLog {
         throw CommitRefusal.moved(
           expected: expected.number, current: head?.manifest.snapshot ?? 0)
       }
-      try forgetCommitted(head?.manifest)
+      let left = try forgetCommitted(head?.manifest)
       let proposal = try propose(head?.manifest)
-      let manifest = try manifest(of: proposal, on: head, metadata)
-      if try publish(manifest) {
+      let manifest = try manifest(of: proposal, on: head, metadata, left)
+      if try publish(manifest, of: proposal) {
         try? refreshHead()
         return manifest
       }
@@ -103,7 +107,12 @@ struct SnapshotLog {
       if try dataset.hint() != bytes {
         let temporary = dataset.file(Layout.temporary(".", "HEAD-\(randomIdentifier())"))
         try Publishing.write(bytes, to: temporary)
-        try Publishing.rename(temporary, to: dataset.file(Layout.head))
+        do {
+          try Publishing.rename(temporary, to: dataset.file(Layout.head))
+        } catch {
+          try? Publishing.remove(temporary)
+          throw error
+        }
       }
       // Another committer may have written an older number after ours.
       if try dataset.snapshotNumbers().last == head.manifest.snapshot { return }
@@ -120,27 +129,37 @@ struct SnapshotLog {
     return Head(manifest: try dataset.decodeManifest(bytes, number), sha256: digest)
   }
 
-  /// Removes the records of stages which the current snapshot holds, for good.
+  /// Removes the records of what was committed, for good.
   ///
-  /// They must be gone before a later snapshot may leave such a stage out, or it would come back.
-  private func forgetCommitted(_ head: Manifest?) throws {
-    let stages = try forget(head?.stages.map(\.stage), Stage.self)
-    let tables = try forget(head?.subjects?.stages, SubjectStage.self)
+  /// - Returns: the ids of those that stay, since the folder is another's, say. A later snapshot that
+  ///   leaves such a stage out must name it, or it would come back.
+  private func forgetCommitted(_ head: Manifest?) throws -> Set<String> {
+    let committed = head?.committedIDs ?? []
+    var left: Set<String> = []
+    let stages = try forget(committed, Stage.self, &left)
+    let tables = try forget(committed, SubjectStage.self, &left)
     if stages || tables { try Publishing.syncDirectory(dataset.file(Layout.stages)) }
+    return left
   }
 
-  /// Removes the records of one kind that are `committed`; whether there were any.
+  /// Removes the records of one kind that are `committed`; whether any was removed.
   private func forget<Content: Staged>(
-    _ committed: [String]?, _ kind: Content.Type
+    _ committed: Set<String>, _ kind: Content.Type, _ left: inout Set<String>
   ) throws -> Bool {
-    let known = Set(committed ?? [])
-    let found = try dataset.stagedIDs(kind).filter(known.contains)
-    for id in found { try Publishing.remove(dataset.record(of: id, kind)) }
-    return !found.isEmpty
+    var isChanged = false
+    for id in try dataset.stagedIDs(kind) where committed.contains(id) {
+      do {
+        try Publishing.remove(dataset.record(of: id, kind))
+        isChanged = true
+      } catch {
+        left.insert(id)
+      }
+    }
+    return isChanged
   }
 
   private func manifest(
-    of proposal: Proposal, on head: Head?, _ metadata: JSONObject
+    of proposal: Proposal, on head: Head?, _ metadata: JSONObject, _ left: Set<String>
   ) throws -> Manifest {
     guard head?.manifest.snapshot != Layout.maximumSnapshot else {
       throw FormatError(dataset.path, "it has as many snapshots as can be numbered")
@@ -148,15 +167,25 @@ struct SnapshotLog {
     guard let totals = Manifest.totals(of: proposal.stages) else {
       throw FormatError(dataset.path, "its volumes have more bytes than can be counted")
     }
+    let committed =
+      left.subtracting(proposal.stages.map(\.stage))
+      .subtracting(proposal.subjects?.stages ?? []).sorted()
+    guard committed.count <= Manifest.maximumCommitted else {
+      throw FormatError(
+        dataset.file(Layout.stages),
+        "over \(Manifest.maximumCommitted) records of what was committed cannot be removed here; "
+          + "whoever owns them can")
+    }
     return Manifest(
       datasetID: dataset.id, snapshot: (head?.manifest.snapshot ?? 0) + 1,
       parent: head.map { .init(snapshot: $0.manifest.snapshot, sha256: $0.sha256) },
       commitID: randomIdentifier(), created: timestamp(), tool: tool, metadata: metadata,
-      collections: totals, stages: proposal.stages, subjects: proposal.subjects)
+      collections: totals, stages: proposal.stages, subjects: proposal.subjects,
+      committed: committed)
   }
 
-  /// Creates the manifest unless its number is taken; false if it is.
-  private func publish(_ manifest: Manifest) throws -> Bool {
+  /// Creates the manifest unless its number is taken or a record gone; false if it is.
+  private func publish(_ manifest: Manifest, of proposal: Proposal) throws -> Bool {
     let bytes = SealedDocument.encode(manifest.json)
     guard bytes.count <= Manifest.maximumSize else {
       throw FormatError(dataset.path, "its manifest would be over 64 MiB: it has too many stages")
@@ -164,6 +193,10 @@ struct SnapshotLog {
     let temporary = dataset.file(Layout.temporary(Layout.manifests, manifest.commitID))
     let path = dataset.file(Layout.manifest(manifest.snapshot))
     try Publishing.write(bytes, to: temporary)
+    guard proposal.records.allSatisfy({ fileExists($0) }) else {
+      try Publishing.remove(temporary)
+      return false
+    }
     guard try Publishing.claimUnflushed(path, with: temporary) else { return false }
     do {
       try Publishing.syncDirectory(dataset.file(Layout.manifests))

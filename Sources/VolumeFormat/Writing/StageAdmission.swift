@@ -26,6 +26,8 @@ final class StageAdmission {
   private let destination: StageOptions.Destination
   private let options: StageOptions
   private let existing: ExistingVolumes
+  /// Why records of what is staged cannot be read, whose volumes are not known therefore.
+  let unread: [any Error]
   private var collections: [ExactString]
   private var keys: Set<CatalogKey> = []
 
@@ -40,10 +42,11 @@ final class StageAdmission {
     let manifest = try dataset.manifest()
     let stages = manifest?.stages ?? []
     collections = Set(stages.map(\.collection)).sorted()
-    existing = ExistingVolumes(
-      dataset, committed: stages,
-      pending: options.existing == .refuse
-        ? [] : try dataset.pendingStages(besides: manifest))
+    let pending =
+      options.existing == .refuse
+      ? Dataset.Pending() : try dataset.pending(besides: manifest, withTables: false)
+    unread = pending.damage
+    existing = ExistingVolumes(dataset, committed: stages, pending: pending.stages)
     if case .collection(let name) = destination, let defect = defect(ofCollection: name) {
       throw FormatError(name.string, "no name for a collection: \(defect)")
     }

@@ -63,6 +63,8 @@ public struct StageSummary: Sendable {
   public var skipped: UInt64 = 0
   /// Volumes that could not come in.
   public var refused: UInt64 = 0
+  /// Why records of what is staged could not be read, whose volumes were not compared.
+  public var unread: [any Error] = []
   /// Volumes that were there already.
   public var existing: UInt64 = 0
   /// Those of them that have another subject or other attributes there.

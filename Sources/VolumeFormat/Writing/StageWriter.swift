@@ -37,6 +37,7 @@ public final class StageWriter {
     self.options = options
     self.report = report
     admission = try StageAdmission(dataset, destination, options)
+    summary.unread = admission.unread
   }
 
   /// Writes all volumes of a stream and publishes the stages.
