@@ -30,7 +30,7 @@ struct VolGc: Tool {
     help: "Remove nothing; list what would be removed.")
   var dryRun = false
 
-  @Flag(name: .shortAndLong, help: "No count at the end.")
+  @Flag(name: .shortAndLong, help: "No counts at the end.")
   var quiet = false
 
   @Flag(name: .shortAndLong, help: "List what is removed.")
@@ -52,7 +52,7 @@ struct VolGc: Tool {
     let output = LineWriter()
     var files = 0
     var bytes: UInt64 = 0
-    try collector.run { removal in
+    let kept = try collector.run { removal in
       files += 1
       bytes &+= removal.bytes
       if dryRun || verbose { try output.line(removal.path) }
@@ -62,8 +62,29 @@ struct VolGc: Tool {
       Self.warn(
         "\(dryRun ? "would remove" : "removed") \(counted(files, "file")), "
           + humanBytes(bytes))
+      tell(kept)
     }
     return .done
+  }
+
+  /// Says what is kept that no snapshot needs, and why.
+  private func tell(_ kept: Collector.Kept) {
+    func sum(_ sum: Collector.Kept.Sum) -> String {
+      "\(counted(sum.files, "file")), \(humanBytes(sum.bytes))"
+    }
+    if kept.snapshots > 0 {
+      Self.warn(
+        "kept \(counted(kept.snapshots, "snapshot")) more, which a reader may have begun with less than "
+          + "\(grace.words) ago")
+    }
+    if kept.young.files > 0 {
+      Self.warn("kept \(sum(kept.young)), of unfinished writers younger than \(grace.words)")
+    }
+    if kept.staged.files > 0 {
+      Self.warn(
+        "kept \(sum(kept.staged)), of \(counted(kept.stages, "stage")) not committed; vol-ls --staged "
+          + "lists them, vol-rm --stage gives them up")
+    }
   }
 
   static func main() { start() }
@@ -85,6 +106,12 @@ struct Age: ExpressibleByArgument, CustomStringConvertible {
       }
     }
     return "\(Int(seconds))s"
+  }
+
+  /// For a message, where a day is 24 h.
+  var words: String {
+    let text = seconds == 86_400 ? "24h" : description
+    return "\(text.dropLast()) \(text.suffix(1))"
   }
 
   init(seconds: Double) { self.seconds = seconds }

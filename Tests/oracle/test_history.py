@@ -403,13 +403,17 @@ def test_what_dead_writers_left_is_removed_and_nothing_else(three):
     dry = ok("vol-gc -nq ds", three)
     assert sorted(dry.lines) == sorted(LEFT) and present(three) == whole
     result = bash("vol-gc -n ds", three)
-    assert re.fullmatch(rf"vol-gc: would remove {len(LEFT)} files, {9 * len(LEFT)} B\n", result.err)
+    first, kept = result.err.splitlines()
+    assert first == f"vol-gc: would remove {len(LEFT)} files, {9 * len(LEFT)} B"
+    assert re.match(r"vol-gc: kept 3 files, [0-9.]+ k?B, of 2 stages not committed; ", kept), kept
     result = bash("vol-gc -v ds", three)
     assert result.status == 0 and sorted(result.lines) == sorted(LEFT), repr(result)
-    assert re.fullmatch(rf"vol-gc: removed {len(LEFT)} files, {9 * len(LEFT)} B\n", result.err)
+    assert result.err.splitlines() == [
+        f"vol-gc: removed {len(LEFT)} files, {9 * len(LEFT)} B", kept]
     assert present(three) == before | set(FOREIGN)
     result = bash("vol-gc ds", three)
     assert result.status == 0 and result.out == b"" and "removed 0 files" in result.err
+    assert ok("vol-gc -q ds", three).out == b""
     for path in FOREIGN:
         (three / "ds" / path).unlink()
     # Finished stages are needed, however old.
@@ -436,6 +440,20 @@ def test_what_changed_within_the_time_of_grace_stays_with_all_of_its_stage(three
     assert bash("vol-gc nothing", three).status == 66
     (three / "empty").mkdir()
     assert bash("vol-gc empty", three).status == 66
+
+
+def test_what_is_kept_is_counted_with_the_reason(box):
+    commit(box, "a")
+    commit(box, "b")
+    leave(box, 60, LEFT[:3])
+    assert bash("vol-gc --keep-last 1 ds", box).err.splitlines() == [
+        "vol-gc: removed 0 files, 0 B",
+        "vol-gc: kept 1 snapshot more, which a reader may have begun with less than 24 h ago",
+        "vol-gc: kept 3 files, 27 B, of unfinished writers younger than 24 h"]
+    assert bash("vol-gc --grace 90m ds", box).err.splitlines()[1:] == [
+        "vol-gc: kept 3 files, 27 B, of unfinished writers younger than 90 m"]
+    assert bash("vol-gc --grace 30s ds", box).err == "vol-gc: removed 3 files, 27 B\n"
+    assert bash("vol-gc ds", box).err == "vol-gc: removed 0 files, 0 B\n"
 
 
 def test_old_snapshots_go_with_what_only_they_need(three):

@@ -25,6 +25,21 @@ public struct Collector {
     public var bytes: UInt64
   }
 
+  /// What is not needed by any snapshot and was left alone for all that.
+  public struct Kept: Sendable {
+    /// Files and their bytes.
+    public typealias Sum = (files: Int, bytes: UInt64)
+
+    /// Those that changed within the time of grace: a writer may be at work on them.
+    public var young: Sum = (0, 0)
+    /// Those of stages and tables that are not committed.
+    public var staged: Sum = (0, 0)
+    /// How many stages and tables these are.
+    public var stages = 0
+    /// Snapshots that would have gone, if they had not been the last within the time of grace.
+    public var snapshots = 0
+  }
+
   private let dataset: Dataset
   private let keep: Keep
   private let grace: Double
@@ -47,11 +62,14 @@ public struct Collector {
 
   /// Removes what is not needed and tells each file.
   ///
+  /// - Parameter report: gets what is removed, or would be.
+  /// - Returns: what else is not needed, and is kept.
   /// - Throws: `FormatError` if a manifest or a stage record cannot be read, and nothing more is
   ///   removed then; `IOFailure`.
-  public func run(_ report: (Removal) throws -> Void) throws {
+  public func run(_ report: (Removal) throws -> Void) throws -> Kept {
+    var kept = Kept()
     // In this order; see vol-dataset(5) for why.
-    let expired = try expiredSnapshots()
+    let expired = try expiredSnapshots(&kept)
     if !expired.isEmpty {
       // Before anything goes: what stays must be readable.
       for number in try dataset.snapshotNumbers() where !expired.contains(number) {
@@ -61,41 +79,55 @@ public struct Collector {
     for number in expired { try remove(Layout.manifest(number), report) }
     if !isDry, !expired.isEmpty { try Publishing.syncDirectory(dataset.file(Layout.manifests)) }
     let files = try list()
-    let staged = Set(
+    var staged = Set(
       try dataset.stagedIDs(Stage.self) + dataset.stagedIDs(SubjectStage.self))
     var needed: Set<String> = []
     for number in try dataset.snapshotNumbers() where !expired.contains(number) {
       // One that another collector has removed in the meantime keeps nothing.
       guard let manifest = try dataset.manifest(number) else { continue }
       needed.formUnion(manifest.files.map(\.path))
+      // A record that nobody could remove keeps nothing that was committed.
+      staged.subtract(manifest.committedIDs)
     }
     var lastChange: [String: Double] = [:]
     for file in files {
       lastChange[file.owner] = max(lastChange[file.owner] ?? 0, file.modified)
     }
-    for file in files where !needed.contains(file.path) && !staged.contains(file.owner) {
-      if let change = lastChange[file.owner], change > now - grace { continue }
-      try remove(file.path, report)
+    var stages: Set<String> = []
+    for file in files where !needed.contains(file.path) {
+      if staged.contains(file.owner) {
+        kept.staged = (kept.staged.files + 1, kept.staged.bytes &+ file.bytes)
+        stages.insert(file.owner)
+      } else if let change = lastChange[file.owner], change > now - grace {
+        kept.young = (kept.young.files + 1, kept.young.bytes &+ file.bytes)
+      } else {
+        try remove(file.path, report)
+      }
     }
+    kept.stages = stages.count
+    return kept
   }
 
   // MARK: Snapshots
 
   /// The numbers of those that are not kept.
-  private func expiredSnapshots() throws -> Set<UInt64> {
+  private func expiredSnapshots(_ kept: inout Kept) throws -> Set<UInt64> {
     let numbers = try dataset.snapshotNumbers()
     guard keep.last != nil || keep.within != nil, numbers.count > 1 else { return [] }
     var result = Set(numbers.dropLast(max(1, keep.last ?? 1)))
-    for (number, next) in zip(numbers, numbers.dropFirst()) where result.contains(number) {
-      // Until its successor came it was the last, and someone may have begun to read it then.
-      let successor = try status(Layout.manifest(next))
-      if (successor?.modified ?? now) > now - grace { result.remove(number) }
-    }
     if let within = keep.within {
       let cutoff = Clock.text(now - within)
       for number in result {
         guard let manifest = try dataset.manifest(number) else { continue }
         if manifest.created >= cutoff { result.remove(number) }
+      }
+    }
+    for (number, next) in zip(numbers, numbers.dropFirst()) where result.contains(number) {
+      // Until its successor came it was the last, and someone may have begun to read it then.
+      let successor = try status(Layout.manifest(next))
+      if (successor?.modified ?? now) > now - grace {
+        result.remove(number)
+        kept.snapshots += 1
       }
     }
     return result
@@ -108,6 +140,7 @@ public struct Collector {
     /// What it belongs to: a stage, a table, or only itself.
     var owner: String
     var modified: Double
+    var bytes: UInt64
   }
 
   /// The files whose names are those of the format; others are left alone.
@@ -120,7 +153,8 @@ public struct Collector {
       for name in try dataset.names(in: directory) {
         let path = directory == "." ? name : "\(directory)/\(name)"
         guard let owner = Layout.owner(of: path), let status = try status(path) else { continue }
-        files.append(File(path: path, owner: owner, modified: status.modified))
+        files.append(
+          File(path: path, owner: owner, modified: status.modified, bytes: status.bytes))
       }
     }
     return files
