@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <malloc.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -27,6 +28,11 @@ static inline ssize_t volpipe_copy_range(int from, int64_t *offset, int to, size
 
 static inline void volpipe_set_pipe_size(int descriptor, int bytes) {
   (void)fcntl(descriptor, 1031 /* F_SETPIPE_SZ */, bytes);
+}
+
+static inline int volpipe_is_ignored(int number) {
+  struct sigaction action;
+  return sigaction(number, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
 }
 
 static inline int volpipe_rename_new(const char *from, const char *to) {

@@ -96,6 +96,7 @@ struct VolWrite: Tool {
     options.existing = replace ? .replace : skipExisting ? .skip : .refuse
     options.objection = { $0.contradiction() }
     options.tool = Self.nameAndVersion
+    try options.unfinished.removeOnSignal()
     let progress = Progress(Self.toolName, quiet: quiet, takesStream: true)
     let tell = { (refusal: FormatError) in
       progress.clear()
@@ -108,6 +109,7 @@ struct VolWrite: Tool {
     do {
       summary = try writer.write(FrameReader(input)) { progress.add(volumes: 1, bytes: $0) }
     } catch {
+      options.unfinished.yieldToSignal()
       progress.clear()
       throw error
     }

@@ -1,8 +1,9 @@
-"""What is staged: given up, damaged, left behind where it cannot be removed."""
+"""What is staged: given up, damaged, left behind where it cannot be removed, interrupted."""
 
 import json
 import os
 import shutil
+import signal
 import subprocess
 import time
 
@@ -278,3 +279,99 @@ def test_a_list_of_committed_stages_that_cannot_be_is_refused(box, what):
     assert ids("ds", box) == ["v0"]
     reseal(manifest, version=3, committed=LISTED.get(what, [stage]))
     fails(box, "vol-ls ds", 65, manifest.name)
+
+
+# Signals
+
+
+def start(box, data=b"", prefix=()):
+    """A vol-write that has taken some of a stream, and waits for more; its input."""
+    child = subprocess.Popen([*prefix, "vol-write", "-q", "--pack-size", "100K", "ds", "CT"], cwd=box,
+                             env=environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                             stderr=subprocess.PIPE)
+    child.stdin.write(data)
+    child.stdin.flush()
+    return child
+
+
+def until(what):
+    deadline = time.monotonic() + 30
+    while not what():
+        assert time.monotonic() < deadline, "it does not happen"
+        time.sleep(0.01)
+
+
+def packs(box):
+    return list((box / "ds" / "packs").glob("*.pack"))
+
+
+def takes_some(box):
+    until(lambda: len(packs(box)) >= 2)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_makes_vol_write_remove_what_it_made_and_die_of_it(box, number):
+    write(box, 0)
+    ok("vol-commit -q ds", box)
+    before = tree(box / "ds")
+    data = volumes(range(10, 20))
+    child = start(box, data[:-20])
+    takes_some(box)
+    child.send_signal(number)
+    child.wait(30)
+    assert child.returncode == -number
+    assert child.stdout.read() == child.stderr.read() == b""
+    assert tree(box / "ds") == before
+    # One that has not had any input yet.
+    child = start(box)
+    time.sleep(0.2)
+    child.send_signal(number)
+    child.wait(30)
+    assert child.returncode == -number and tree(box / "ds") == before
+
+
+def test_a_signal_to_a_whole_pipeline_is_what_vol_write_dies_of(box):
+    data = volumes(range(10, 20))
+    (box / "part").write_bytes(data[:-20])
+    child = subprocess.Popen(
+        ["bash", "-c", "trap : INT; (cat part; exec sleep 100) | vol-write -q --pack-size 100K ds CT; "
+         "echo ${PIPESTATUS[1]}"], cwd=box, env=environment(), stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, start_new_session=True)
+    until(lambda: (box / "ds" / "packs").exists() and len(packs(box)) >= 2)
+    os.killpg(child.pid, signal.SIGINT)
+    out, err = child.communicate(timeout=30)
+    assert (out, err) == (b"130\n", b""), (out, err)
+    assert present(box) == {"volpipe.json"}
+
+
+def test_a_signal_that_was_ignored_is_ignored_still(box):
+    data = volumes(range(10, 20))
+    child = start(box, data[:-20], prefix=("nohup",))
+    takes_some(box)
+    child.send_signal(signal.SIGHUP)
+    time.sleep(0.2)
+    child.stdin.write(data[-20:])
+    out, _ = child.communicate(timeout=30)
+    assert child.returncode == 0
+    assert list(staged(box / "ds")) == out.decode().split()
+
+
+@pytest.mark.skipif(not has_strace(), reason="no strace(1), or it may not trace")
+def test_a_second_signal_ends_it_at_once_and_one_alone_leaves_finished_stages(box):
+    ok("mkdir ds && vol-write -q ds CT && vol-commit -q ds", box, stdin=volumes([0]))
+    for numbers, dies_of in (((signal.SIGTERM, signal.SIGINT), signal.SIGINT),
+                             ((signal.SIGTERM,), signal.SIGTERM)):
+        slow = ("strace", "-D", "-f", "-qq", "-o", "/dev/null", "-e", "trace=rename",
+                "-e", "inject=rename:delay_enter=3000000")
+        child = start(box, volumes([len(numbers)]), prefix=slow)
+        child.stdin.close()
+        until(lambda: list((box / "ds" / "stages").glob(".*")))
+        time.sleep(0.2)
+        for number in numbers:
+            child.send_signal(number)
+            time.sleep(0.2)
+        child.wait(30)
+        # Of one alone it may die too late to be seen: all is done by then.
+        assert child.returncode in {-dies_of, 0 if len(numbers) == 1 else -dies_of}
+    # It had begun to publish: the stage is whole.
+    assert [[volume.obs_id for volume in stage] for stage in staged(box / "ds").values()] == [["v1"]]

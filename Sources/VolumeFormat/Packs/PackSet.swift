@@ -1,3 +1,5 @@
+internal import ByteIO
+
 /// The packs of one stage: extents go into the last; a new one begins when it is large enough.
 final class PackSet {
   /// So many fit into a stage record.
@@ -6,14 +8,19 @@ final class PackSet {
   private let stage: String
   private let pathOfPack: (Int) -> String
   private let packSize: UInt64
+  private let unfinished: UnfinishedFiles
   private var current: SealedFile?
   private var currentNumber = -1
   private(set) var seals: [FileSeal] = []
   /// All files made so far, for one who has to remove them.
   private(set) var paths: [String] = []
 
-  init(stage: String, packSize: UInt64, pathOfPack: @escaping (Int) -> String) {
+  init(
+    stage: String, packSize: UInt64, unfinished: UnfinishedFiles = UnfinishedFiles(),
+    pathOfPack: @escaping (Int) -> String
+  ) {
     self.stage = stage
+    self.unfinished = unfinished
     self.packSize = packSize
     self.pathOfPack = pathOfPack
   }
@@ -37,9 +44,10 @@ final class PackSet {
       }
       let path = pathOfPack(currentNumber)
       paths.append(path)
-      let pack = try SealedFile(
-        creating: path, magic: FileHeader.pack, stage: stage, number: currentNumber)
-      current = pack
+      current = try unfinished.making(path) {
+        try SealedFile(
+          creating: path, magic: FileHeader.pack, stage: stage, number: currentNumber)
+      }
     }
     current?.mark()
   }

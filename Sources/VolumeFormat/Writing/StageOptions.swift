@@ -20,6 +20,8 @@ public struct StageOptions: Sendable {
   public var existing = Existing.refuse
   /// Tells why a volume is not to be staged, nil if it may be.
   public var objection: @Sendable (VolumeHeader) -> String? = { _ in nil }
+  /// Knows the files until the stages are finished.
+  public var unfinished = UnfinishedFiles()
   /// Program and version, for the stage record.
   public var tool = "volpipe"
 

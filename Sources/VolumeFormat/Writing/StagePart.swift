@@ -12,14 +12,20 @@ final class StagePart {
   private let catalogPath: String
   private var seal: FileSeal?
 
-  init(_ dataset: Dataset, _ collection: ExactString, packSize: UInt64) throws {
+  init(
+    _ dataset: Dataset, _ collection: ExactString, packSize: UInt64, unfinished: UnfinishedFiles
+  ) throws {
     self.dataset = dataset
     self.collection = collection
     let stage = self.stage
-    packs = PackSet(stage: stage, packSize: packSize) { dataset.file(Layout.pack(stage, $0)) }
-    catalogPath = dataset.file(Layout.catalog(stage))
+    packs = PackSet(stage: stage, packSize: packSize, unfinished: unfinished) {
+      dataset.file(Layout.pack(stage, $0))
+    }
+    let path = dataset.file(Layout.catalog(stage))
+    catalogPath = path
     sink = ShardSink(
-      packs: packs, catalog: try CatalogWriter(creating: catalogPath, stage: stage))
+      packs: packs,
+      catalog: try unfinished.making(path) { try CatalogWriter(creating: path, stage: stage) })
   }
 
   /// Whether no volume came into it; its files are of no use then.

@@ -53,7 +53,7 @@ public final class StageWriter {
       for part in parts where part.isEmpty { try part.remove() }
       parts.removeAll(where: \.isEmpty)
       for part in parts { try part.finish() }
-      summary.stages = try publish()
+      summary.stages = try options.unfinished.finishing { try publish() }
       return summary
     } catch {
       for part in parts { try? part.remove() }
@@ -186,7 +186,8 @@ public final class StageWriter {
         "the stream fills over \(Stage.Run.maximumStages) collections; choose a template that makes "
           + "fewer")
     }
-    let part = try StagePart(dataset, collection, packSize: options.packSize)
+    let part = try StagePart(
+      dataset, collection, packSize: options.packSize, unfinished: options.unfinished)
     parts.append(part)
     return part
   }
