@@ -35,7 +35,8 @@ final class Findings: @unchecked Sendable {
     if let offset = finding.offset { line += " at byte \(offset)" }
     if let volume = finding.volume { line += ", volume '\(volume)'" }
     if let chunk = finding.chunk { line += ", chunk \(chunk)" }
-    try output.line("\(oneLine(line)): \(oneLine(finding.problem))")
+    let problem = finding.problem + (finding.loss.map { "; \($0.words)" } ?? "")
+    try output.line("\(oneLine(line)): \(oneLine(problem))")
   }
 
   /// Writes what waits.

@@ -20,6 +20,12 @@ struct VolVerify: Tool {
   @Flag(help: "Check every digest and every chunk too.")
   var full = false
 
+  @Option(
+    help: ArgumentHelp(
+      "Take what is missing or damaged from another copy of the dataset first; implies --full.",
+      valueName: "other"))
+  var repairFrom: String?
+
   @OptionGroup var jobs: JobsOption
 
   @OptionGroup var expected: ExpectOption
@@ -36,6 +42,10 @@ struct VolVerify: Tool {
 
   func validate() throws {
     try dataset.requireLocal()
+    try requireLocal(repairFrom)
+    if quick, repairFrom != nil {
+      throw ValidationError("--repair-from reads every byte, which --quick does not")
+    }
     if quick && full { throw ValidationError("--quick and --full exclude each other") }
   }
 
@@ -50,6 +60,8 @@ struct VolVerify: Tool {
       return .partial
     }
     let root = try opened.get()
+    if let repairFrom { try repair(root, from: repairFrom) }
+    let full = full || repairFrom != nil
     let numbers = try root.snapshotNumbers()
     if numbers.isEmpty {
       throw ToolFailure(.noInput, "'\(dataset.path)' has no snapshot yet; vol-commit makes one")
@@ -79,10 +91,22 @@ struct VolVerify: Tool {
     if !quiet {
       Self.warn(
         "\(counted(summary.files, "file")), \(counted(summary.volumes, "volume")), \(humanBytes(summary.bytes)): "
-          + (findings.count == 0 ? "no damage found" : "\(findings.count) findings")
+          + (findings.count == 0 ? "no damage found" : counted(findings.count, "finding"))
           + (full ? "" : "; --full reads the voxels too"))
     }
     return findings.count == 0 ? .done : .partial
+  }
+
+  /// Takes files from another copy.
+  private func repair(_ root: Dataset, from other: String) throws {
+    let repairer = try Repairer(root, from: Dataset(opening: other)) { outcome in
+      if let failure = outcome.failure {
+        Self.warn("cannot take '\(outcome.path)' from '\(other)': \(explain(failure).message)")
+      } else if !quiet {
+        Self.warn("took '\(outcome.path)' from '\(other)', \(humanBytes(outcome.bytes))")
+      }
+    }
+    try repairer.run(snapshot: dataset.snapshot?.number)
   }
 
   static func main() { start() }

@@ -59,7 +59,8 @@ BEFORE = {
     "nifti-cat scans/ | frame-filter 'dtype == \"int16\" && shape[2] > 100' | vol-write ds CT":
         "nifti-cat -q mr | vol-write -q ds MR; vol-commit -q ds; rm -r bids",
     "vol-export --nifti bids --bids -z 6 ds MR": "rm -r bids",
-    "vol-verify --full --json ds |": DAMAGE,
+    "vol-verify --repair-from backup/ds ds": "mkdir backup; cp -a ds backup;" + DAMAGE,
+    "vol-verify --full --json ds > damage.json": DAMAGE,
     "vol-cat -k ds CT | vol-write rescued CT": DAMAGE,
     "vol-cat -k ds CT | nifti-write -o rescued": DAMAGE,
 }
@@ -84,7 +85,10 @@ AFTER = {
         " <(printf 'obs_subject_id\\nsub-08\\n')",
     "nifti-cat scans/ | vol-write --replace ds CT":
         "cmp changed.nii <(vol-cat --nifti ds CT small_CT)",
-    "vol-verify --full --json ds |": "cmp damaged.txt <(echo sub-07_CT); vol-cat ds CT > whole",
+    "vol-verify --full --json ds > damage.json":
+        "grep -q '\"volume\":\"sub-07_CT\"' damage.json; [ $(vol-ls --json ds CT | wc -l) = 3 ];"
+        " vol-cat ds > whole; vol-verify -q --full ds; vol-gc -q --grace 0 --keep-last 1 ds;"
+        " vol-verify -q --full ds",
     "vol-cat -k ds CT | vol-write rescued CT": "[ $(vol-ls --json rescued CT | wc -l) = 2 ]",
 }
 # What is printed, as it is.
@@ -93,7 +97,7 @@ PRINTED = {
         [" 001 ", " 007 ", " 20261103 ", " 012 "],
 }
 # Where damage gives a status of 1, after which somebody who types goes on: no -e, no pipefail.
-TYPED = {"vol-verify --full --json ds |", "vol-cat -k ds CT | vol-write rescued CT"}
+TYPED = {"vol-verify --full --json ds > damage.json", "vol-cat -k ds CT | vol-write rescued CT"}
 STATUS = {"vol-cat -k ds CT | nifti-write -o rescued": 1}
 
 

@@ -254,7 +254,14 @@ def test_a_finding_says_where_in_lines_and_in_json(small, tmp_path):
     rows = [json.loads(line) for line in
             bash("vol-verify --full --json -q ds", tmp_path).text.splitlines()]
     assert len(rows) == len(result.lines)
-    assert all(row.keys() <= {"file", "offset", "volume", "chunk", "problem"} for row in rows)
+    assert all(row.keys() <= {"file", "offset", "volume", "chunk", "problem"} for row in rows
+               if "volumes" not in row)
+    [row] = [row for row in rows if "volumes" in row]
+    stage = volume.pack.name[:32]
+    assert (row["stage"], row["collection"], row["volumes"]) == (stage, "CT", ["a"])
+    assert row["neighbours"] == ["c"]
+    assert any("it holds 1 volume of collection 'CT': 'a'; 1 of its stage lie in other packs" in line
+               for line in result.lines), result.lines
     [row] = [row for row in rows if "chunk" in row]
     assert (row["file"], row["volume"], row["chunk"]) == (name, "a", number)
     assert at <= row["offset"] < at + length and row["problem"]
@@ -368,3 +375,134 @@ def test_a_damaged_or_missing_pack_or_catalog_costs_what_is_in_it(broken, defect
         assert end["dropped"] + end["skipped"] == len(truth) - len(left), end
         path.write_bytes(data)
     assert rescued(bash("vol-cat -k ds", box), truth) == set(truth)
+
+
+@pytest.mark.parametrize("defect", ["missing", "short", "header", "a folder"])
+def test_a_lost_pack_is_one_finding_that_names_all_that_was_in_it(tmp_path, tools, defect):
+    names_of = [f"v{number:02}" for number in range(12)]
+    ok("vol-write -q ds CT; vol-commit -q ds", tmp_path, stdin=stream(names_of))
+    ok("vol-rm -q ds v03", tmp_path)
+    names_of.remove("v03")
+    [pack] = (tmp_path / "ds" / "packs").iterdir()
+    data = pack.read_bytes()
+    pack.unlink()
+    if defect == "a folder":
+        pack.mkdir()
+    elif defect != "missing":
+        pack.write_bytes(data[:-1] if defect == "short" else b"x" + data[1:])
+    for mode in ("", "--full"):
+        result = bash(f"vol-verify {mode} ds", tmp_path)
+        [line] = result.lines
+        assert result.status == 1 and line.startswith(f"ds/packs/{pack.name}"), repr(result)
+        assert line.endswith("; it holds 11 volumes of collection 'CT': "
+                             "'v00', 'v01', 'v02', 'v04', 'v05' and 6 more"), line
+        assert "1 finding" in result.err and "11 volumes" in result.err
+        [row] = [json.loads(line) for line in bash(f"vol-verify {mode} --json ds", tmp_path).lines]
+        assert row["file"] == f"ds/packs/{pack.name}" and row["stage"] == pack.name[:32]
+        assert (row["collection"], row["volumes"], row["neighbours"]) == ("CT", names_of, [])
+
+
+# Repair
+
+
+@pytest.fixture
+def copies(small, tmp_path):
+    """Two copies of a dataset, of which the first is to be damaged."""
+    for name in ("ds", "other"):
+        shutil.copytree(small / "ds", tmp_path / name)
+    return tmp_path
+
+
+def repair(box, status, *options, other="other"):
+    result = bash(f"vol-verify {' '.join(options)} --repair-from {other} ds", box)
+    assert result.status == status, repr(result)
+    return result
+
+
+def needed(root):
+    """The files of the last snapshot, and the manifests."""
+    manifest = read_json(max((root / "manifests").glob("0*.json")), "volpipe-manifest")
+    files = [file["path"] for stage in manifest["stages"]
+             for file in (stage["catalog"], *stage["packs"])]
+    return files + [manifest["subjects"]["path"]]
+
+
+def test_whatever_is_missing_or_damaged_is_taken_from_another_copy(copies):
+    before = tree(copies / "ds")
+    for defect in ("missing", "flipped", "short", "a folder is missing"):
+        paths = needed(copies / "ds") + ["manifests/0000000002.json", "manifests/0000000004.json"]
+        for path in paths:
+            target = copies / "ds" / path
+            if defect == "a folder is missing":
+                shutil.rmtree(target.parent, ignore_errors=True)
+            elif defect == "missing":
+                target.unlink()
+            elif defect == "short":
+                target.write_bytes(before[path][:-1])
+            else:
+                hit(target, len(before[path]) // 2)
+        result = repair(copies, 0, "-q" if defect == "short" else "")
+        took = re.findall(r"took '([^']+)' from 'other', ", result.err)
+        if defect in ("missing", "flipped"):
+            assert sorted(took) == sorted(paths), result.err
+        assert defect != "short" or result.err == ""
+        after = tree(copies / "ds")
+        for path in paths:
+            # Of manifests that are all gone, HEAD tells of the last alone.
+            if defect == "a folder is missing" and path == "manifests/0000000002.json":
+                continue
+            assert after[path] == before[path], f"{path} {defect}"
+        assert not [path for path in after if "/." in path]
+        # What this leaves out: what only other snapshots need, and was removed with its folder.
+        shutil.rmtree(copies / "ds")
+        shutil.copytree(copies / "other", copies / "ds")
+
+
+def test_a_sound_file_is_left_alone_and_a_damaged_one_is_not_taken(copies):
+    root, other = copies / "ds", copies / "other"
+    [pack, *_] = sorted(volume.pack for volume in Dataset(root).volumes.values())
+    name = f"packs/{pack.name}"
+    kept = {path: (root / path).stat().st_ino for path in needed(root) if path != name}
+    data = pack.read_bytes()
+    hit(pack, 40)
+    hit(other / name, 50)
+    mine = pack.read_bytes()
+    result = repair(copies, 1)
+    assert f"cannot take '{name}' from 'other': " in result.err and "SHA-256" in result.err
+    assert pack.read_bytes() == mine and result.lines, repr(result)
+    (other / name).write_bytes(data[:-1])
+    assert f"cannot take '{name}'" in repair(copies, 1, "-q").err
+    (other / name).unlink()
+    (other / name).symlink_to(pack)
+    assert f"cannot take '{name}'" in repair(copies, 1, "-q").err
+    (other / name).unlink()
+    assert f"cannot take '{name}'" in repair(copies, 1, "-q").err
+    # Damage elsewhere in the other copy does not matter.
+    (other / name).write_bytes(data)
+    for path in kept:
+        hit(other / path, 45)
+    assert repair(copies, 0, "-q").err == ""
+    assert {path: (root / path).stat().st_ino for path in kept} == kept
+    assert verify(root).status == 0
+    assert repair(copies, 0).err.count("\n") == 1
+
+
+def test_only_a_copy_of_the_same_dataset_is_taken_from(copies):
+    ok("vol-write -q new CT; vol-commit -q new", copies, stdin=stream(["a"]))
+    before = tree(copies / "ds")
+    one_clear_line(repair(copies, 65, other="new"), "vol-verify", "'ds'", "new", "another dataset")
+    repair(copies, 66, other="nothing")
+    repair(copies, 64, "--quick")
+    assert tree(copies / "ds") == before
+
+
+def test_a_manifest_older_than_all_that_are_there_stays_away(copies):
+    """vol-gc may have removed it, and what it needs."""
+    ok("vol-gc -q --grace 0 --keep-last 2 ds", copies)
+    before = tree(copies / "ds")
+    assert repair(copies, 0, "-q").err == ""
+    assert tree(copies / "ds") == before
+    # But the last, which HEAD names, and an old snapshot's own files.
+    (copies / "ds" / "manifests" / "0000000004.json").unlink()
+    repair(copies, 0, "-q")
+    assert tree(copies / "ds") == before

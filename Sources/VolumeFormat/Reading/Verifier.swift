@@ -1,4 +1,4 @@
-internal import ByteIO
+public import ByteIO
 
 /// Looks for damage in a dataset: in its documents and in everything that one snapshot needs.
 public struct Verifier {
@@ -14,10 +14,18 @@ public struct Verifier {
     public var chunk: Int?
     /// What is wrong.
     public var problem: String
+    /// What it costs, if it is a whole pack or catalog that is missing or damaged.
+    public var loss: Loss?
 
     /// It as JSON.
     public var json: JSONObject {
       var result: JSONObject = ["file": .text(file), "problem": .text(problem)]
+      if let loss {
+        result["stage"] = .text(loss.stage)
+        result["collection"] = .string(loss.collection)
+        result["volumes"] = .array(loss.volumes.map { .string($0) })
+        result["neighbours"] = .array(loss.neighbours.map { .string($0) })
+      }
       result["offset"] = offset.map { .integer($0) }
       result["volume"] = volume.map { .text($0) }
       result["chunk"] = chunk.map { .integer($0) }
@@ -36,6 +44,39 @@ public struct Verifier {
         (file, problem) = ("", "\(error)")
       }
     }
+  }
+
+  /// The volumes that a pack has to do with, in the snapshot.
+  public struct Loss: Sendable {
+    /// The stage of the pack.
+    public var stage: String
+    /// The collection of the stage.
+    public var collection: ExactString
+    /// The ids of the volumes that lie in the pack.
+    public var volumes: [ExactString] = []
+    /// Those of the other volumes of its stage, as long as which are there the pack is needed.
+    public var neighbours: [ExactString] = []
+
+    /// It in words, with the first ids only.
+    public var words: String {
+      if volumes.isEmpty, neighbours.isEmpty {
+        return "it is of collection '\(collection)', whose volumes in it are not known"
+      }
+      let shown = 5
+      let ids = volumes.prefix(shown).map { "'\(bounded($0.string, 100))'" }
+      var text = "it holds \(counted(volumes.count, "volume")) of collection '\(collection)'"
+      if !ids.isEmpty { text += ": " + ids.joined(separator: ", ") }
+      if volumes.count > shown { text += " and \(volumes.count - shown) more" }
+      if !neighbours.isEmpty { text += "; \(neighbours.count) of its stage lie in other packs" }
+      return text
+    }
+  }
+
+  /// A pack of the snapshot that is missing or damaged.
+  private struct BadPack {
+    var finding: Finding
+    /// Whether none of its volumes can be read.
+    var isLost: Bool
   }
 
   /// What was looked at.
@@ -80,11 +121,36 @@ public struct Verifier {
     for file in manifest.files {
       summary.files += 1
       summary.bytes &+= file.bytes
-      finding { _ = try InputFile.recorded(dataset.file(file.path), bytes: file.bytes) }
+    }
+    var bad: [String: BadPack] = [:]
+    let packs = Set(manifest.stages.flatMap { $0.packs.map(\.path) })
+    for stage in manifest.stages {
+      finding {
+        _ = try InputFile.recorded(dataset.file(stage.catalog.path), bytes: stage.catalog.bytes)
+      }
+      for (number, pack) in stage.packs.enumerated() {
+        do {
+          let file = try InputFile.recorded(dataset.file(pack.path), bytes: pack.bytes)
+          try FileHeader.check(file, FileHeader.pack, stage: stage.stage, number: number)
+        } catch {
+          bad[pack.path] = BadPack(finding: Finding(error), isLost: true)
+        }
+      }
+    }
+    if let table = manifest.subjects?.file {
+      finding { _ = try InputFile.recorded(dataset.file(table.path), bytes: table.bytes) }
     }
     if let subjects = manifest.subjects { finding { try checkTable(subjects, isFull: isFull) } }
-    if isFull { try checkDigests(manifest.files) }
-    summary.volumes = try checkVolumes(snapshot, isFull: isFull)
+    if isFull {
+      for (path, error) in try checkDigests(manifest.files.filter { bad[$0.path] == nil }) {
+        if packs.contains(path) {
+          bad[path] = BadPack(finding: Finding(error), isLost: false)
+        } else {
+          report(Finding(error))
+        }
+      }
+    }
+    summary.volumes = try checkVolumes(snapshot, bad, isFull: isFull)
     return summary
   }
 
@@ -161,9 +227,11 @@ public struct Verifier {
     while isFull, try table.next() != nil {}
   }
 
-  private func checkDigests(_ files: [FileEntry]) throws {
-    let (dataset, report, progress) = (self.dataset, self.report, options.progress)
-    let pipeline = try OrderedPipeline<Void, FileEntry, (any Error)?>(
+  /// The files whose digest is not the one recorded, and why.
+  private func checkDigests(_ files: [FileEntry]) throws -> [(path: String, error: any Error)] {
+    let (dataset, progress) = (self.dataset, options.progress)
+    let found = Failures()
+    let pipeline = try OrderedPipeline<Void, FileEntry, (path: String, error: any Error)?>(
       jobs: options.jobs, capacity: 2 * options.jobs, makeWorker: {},
       transform: { _, file in
         defer { progress(file.bytes) }
@@ -171,12 +239,19 @@ public struct Verifier {
           try dataset.checkDigest(of: file)
           return nil
         } catch {
-          return error
+          return (file.path, error)
         }
       },
-      sink: { error in if let error { report(Finding(error)) } })
+      sink: { if let failure = $0 { found.add(failure) } })
     for file in files { try pipeline.submit(file) }
     try pipeline.finish()
+    return found.all
+  }
+
+  /// What one thread adds to at a time, and another reads when it has ended.
+  private final class Failures: @unchecked Sendable {
+    private(set) var all: [(path: String, error: any Error)] = []
+    func add(_ failure: (path: String, error: any Error)) { all.append(failure) }
   }
 
   // MARK: Catalogs
@@ -184,8 +259,13 @@ public struct Verifier {
   /// Looks at every page and record of every catalog, at the index of every shard, and for ids that
   /// occur twice; if `isFull`, at all that the records point to.
   ///
+  /// Volumes in packs of `bad` that are lost are only counted; these packs are reported here, with
+  /// all their volumes.
+  ///
   /// - Returns: how many volumes were looked at.
-  private func checkVolumes(_ snapshot: Snapshot, isFull: Bool) throws -> UInt64 {
+  private func checkVolumes(
+    _ snapshot: Snapshot, _ bad: [String: BadPack], isFull: Bool
+  ) throws -> UInt64 {
     let report = self.report
     var options = self.options
     options.onDamage = { report(Finding($0)) }
@@ -198,19 +278,27 @@ public struct Verifier {
         let opened = Result { try dataset.catalog(stage) }
         guard case .success(let catalog) = opened else {
           finding { _ = try opened.get() }
+          reportPacks(of: stage, bad, [])
           continue
         }
+        let isDamaged = stage.packs.contains { bad[$0.path] != nil }
+        var ids: [[ExactString]] = Array(repeating: [], count: isDamaged ? stage.packs.count : 0)
         try CatalogCheck(catalog, stage).run(
           onDamage: { report(Finding($0)) },
           onKey: { keys.append($0) },
           onRecord: { record in
             volumes += 1
+            if isDamaged, stage.packs.indices.contains(record.pack) {
+              ids[record.pack].append(record.obsID)
+              if bad[stage.packs[record.pack].path]?.isLost == true { return }
+            }
             if isFull {
               try streamer.add(record, of: stage)
             } else {
               finding { _ = try opener.open(record, of: stage) }
             }
           })
+        reportPacks(of: stage, bad, ids)
       }
       try streamer.end()
     } catch {
@@ -224,5 +312,22 @@ public struct Verifier {
       report(Finding(FormatError(manifest, "\(twice) ids occur more than once")))
     }
     return volumes
+  }
+  /// Reports the packs of a stage that are missing or damaged.
+  ///
+  /// - Parameters:
+  ///   - stage: the stage.
+  ///   - bad: packs by their path.
+  ///   - ids: those of the volumes in each pack; empty if its catalog cannot be read.
+  private func reportPacks(of stage: Stage, _ bad: [String: BadPack], _ ids: [[ExactString]]) {
+    for (number, pack) in stage.packs.enumerated() {
+      guard var finding = bad[pack.path]?.finding else { continue }
+      var loss = Loss(stage: stage.stage, collection: stage.collection)
+      for (other, names) in ids.enumerated() {
+        if other == number { loss.volumes = names } else { loss.neighbours += names }
+      }
+      finding.loss = loss
+      report(finding)
+    }
   }
 }
