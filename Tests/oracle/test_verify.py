@@ -506,3 +506,13 @@ def test_a_manifest_older_than_all_that_are_there_stays_away(copies):
     (copies / "ds" / "manifests" / "0000000004.json").unlink()
     repair(copies, 0, "-q")
     assert tree(copies / "ds") == before
+
+
+def test_a_snapshot_that_only_this_copy_has_is_not_lost(copies):
+    """Both copies went on by themselves, and HEAD came from the other."""
+    for name, volume in (("ds", "mine"), ("other", "theirs")):
+        ok(f"vol-write -q {name} CT; vol-commit -q {name}", copies, stdin=stream([volume]))
+    shutil.copy(copies / "other" / "HEAD", copies / "ds")
+    before = tree(copies / "ds")
+    assert "HEAD" in repair(copies, 1, "-q").text
+    assert tree(copies / "ds") == before
