@@ -166,6 +166,7 @@ _volpipe_table() {
                 '*--meta:value'
                 '-0,--null'
                 '-q,--quiet'
+                --stage
                 --version
             ) ;;
         vol-gc)
@@ -190,6 +191,7 @@ _volpipe_table() {
                 --json
                 --quick
                 '-q,--quiet'
+                --repair-from:dataset
                 --version
             ) ;;
         nifti-write)

@@ -43,7 +43,7 @@ function __volpipe_table --no-scope-shadowing
             set valued '--grace=value' '--keep-last=value' '--keep-within=value'
         case vol-verify
             set operands 'dataset@'
-            set valued '--expect=snapshot' '-j=value' '--jobs=value'
+            set valued '--expect=snapshot' '-j=value' '--jobs=value' '--repair-from=dataset'
         case nifti-write
             set operands
             set valued '-z=1|2|3|4|5|6|7|8|9' '--gzip=1|2|3|4|5|6|7|8|9' '--name=value' '-o=folder' '--output=folder'
@@ -166,14 +166,15 @@ function __volpipe_options
             complete -c $argv[1] -l version -d 'Show the version' -n "__volpipe_lacks $argv[1] version"
             complete -c $argv[1] -l zarr -d 'Make a Zarr v3 store, which must not exist yet' -n "__volpipe_lacks $argv[1] zarr" -x -k -a "(__volpipe_candidates $argv[1] 'folder')"
         case vol-rm
-            complete -c $argv[1] -s n -l dry-run -d 'Change nothing; print collection and id of what would be removed' -n "__volpipe_lacks $argv[1] -s n dry-run"
+            complete -c $argv[1] -s n -l dry-run -d 'Change nothing; print collection and id of what would go' -n "__volpipe_lacks $argv[1] -s n dry-run"
             complete -c $argv[1] -l expect -d 'Go on only if N is the current snapshot; else exit 75' -n "__volpipe_lacks $argv[1] expect" -x -k -a "(__volpipe_candidates $argv[1] 'snapshot')"
             complete -c $argv[1] -s T -l files-from -d 'Read ids from FILE, one a line; - for standard input' -n "__volpipe_lacks $argv[1] -s T files-from" -x -k -a "(__volpipe_candidates $argv[1] 'file')"
-            complete -c $argv[1] -s f -l force -d 'Pass over ids that the snapshot does not hold' -n "__volpipe_lacks $argv[1] -s f force"
+            complete -c $argv[1] -s f -l force -d 'Pass over ids that are not there' -n "__volpipe_lacks $argv[1] -s f force"
             complete -c $argv[1] -s h -l help -d 'Show help information' -n "__volpipe_lacks $argv[1] -s h help"
             complete -c $argv[1] -l meta -d 'Add text to the snapshot\'s metadata; repeatable' -x
             complete -c $argv[1] -s 0 -l null -d 'Ids in FILE end in NUL' -n "__volpipe_lacks $argv[1] -s 0 null"
             complete -c $argv[1] -s q -l quiet -d 'Do not print the snapshot\'s number and digest' -n "__volpipe_lacks $argv[1] -s q quiet"
+            complete -c $argv[1] -l stage -d 'Give up stages that are not committed; the ids are those of vol-write and vol-meta' -n "__volpipe_lacks $argv[1] stage"
             complete -c $argv[1] -l version -d 'Show the version' -n "__volpipe_lacks $argv[1] version"
         case vol-gc
             complete -c $argv[1] -s n -l dry-run -d 'Remove nothing; list what would be removed' -n "__volpipe_lacks $argv[1] -s n dry-run"
@@ -181,7 +182,7 @@ function __volpipe_options
             complete -c $argv[1] -s h -l help -d 'Show help information' -n "__volpipe_lacks $argv[1] -s h help"
             complete -c $argv[1] -l keep-last -d 'Keep the last N snapshots' -n "__volpipe_lacks $argv[1] keep-last" -x
             complete -c $argv[1] -l keep-within -d 'Keep the snapshots made within AGE, such as 30d or 12h' -n "__volpipe_lacks $argv[1] keep-within" -x
-            complete -c $argv[1] -s q -l quiet -d 'No count at the end' -n "__volpipe_lacks $argv[1] -s q quiet"
+            complete -c $argv[1] -s q -l quiet -d 'No counts at the end' -n "__volpipe_lacks $argv[1] -s q quiet"
             complete -c $argv[1] -s v -l verbose -d 'List what is removed' -n "__volpipe_lacks $argv[1] -s v verbose"
             complete -c $argv[1] -l version -d 'Show the version' -n "__volpipe_lacks $argv[1] version"
         case vol-verify
@@ -192,6 +193,7 @@ function __volpipe_options
             complete -c $argv[1] -l json -d 'Write JSON, one object a line' -n "__volpipe_lacks $argv[1] json"
             complete -c $argv[1] -l quick -d 'Check manifests, sizes and indexes' -n "__volpipe_lacks $argv[1] quick"
             complete -c $argv[1] -s q -l quiet -d 'Show no progress and no count at the end' -n "__volpipe_lacks $argv[1] -s q quiet"
+            complete -c $argv[1] -l repair-from -d 'Take what is missing or damaged from another copy of the dataset first; implies --full' -n "__volpipe_lacks $argv[1] repair-from" -x -k -a "(__volpipe_candidates $argv[1] 'dataset')"
             complete -c $argv[1] -l version -d 'Show the version' -n "__volpipe_lacks $argv[1] version"
         case nifti-write
             complete -c $argv[1] -s f -l force -d 'Replace files that exist' -n "__volpipe_lacks $argv[1] -s f force"
