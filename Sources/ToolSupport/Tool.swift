@@ -24,7 +24,7 @@ extension Tool {
   public static func start() -> Never {
     returnFreedMemory()
     // ArgumentParser's completions offer a command `help` that there is not; ours are files.
-    if let option = CommandLine.arguments.dropFirst().prefix(while: { $0 != "--" })
+    if let option = ProcessArguments.operands.prefix(while: { $0 != "--" })
       .first(where: { $0.hasPrefix("--generate-completion-script") })
     {
       end(parsing: "Error: Unknown option '\(option)'", isFailure: true)
