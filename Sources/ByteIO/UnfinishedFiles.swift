@@ -50,8 +50,8 @@ public final class UnfinishedFiles: @unchecked Sendable {
     }
   }
 
-  /// Does not come back if a signal has come: to be called after a failure, which may be that of a
-  /// producer that had the same signal.
+  /// Does not come back if a signal has come: to be called when the files are finished, and after a
+  /// failure, which may be that of a producer that had the same signal.
   public func yieldToSignal() {
     var pending = sigset_t()
     sigpending(&pending)

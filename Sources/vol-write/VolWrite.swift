@@ -113,6 +113,7 @@ struct VolWrite: Tool {
       progress.clear()
       throw error
     }
+    options.unfinished.yieldToSignal()
     progress.finish()
     return try report(summary)
   }

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 
 import pytest
 from dataset import Dataset
-from inject import has_strace
 from inject import stream as volumes
 from support import bash, environment, ids, ok, one_clear_line, quote, snapshot, tree
 
@@ -118,7 +117,6 @@ def commit_twice(box, prefix=""):
     assert not [path for path in tree(box / "ds") if "/." in path]
 
 
-@pytest.mark.skipif(not has_strace(), reason="no strace(1), or it may not trace")
 @pytest.mark.parametrize("error", ["EPERM", "EOPNOTSUPP", "ENOSYS", "EMLINK"])
 def test_without_hard_links_snapshots_are_made_by_renaming(box, error):
     commit_twice(box, failing(link=error, linkat=error))
@@ -137,7 +135,6 @@ def test_a_dataset_may_lie_on_fat(tmp_path, tools):
         assert len(ids("ds", disk)) == 7
 
 
-@pytest.mark.skipif(not has_strace(), reason="no strace(1), or it may not trace")
 def test_where_no_name_can_be_claimed_nothing_is_begun(box):
     ok("vol-write -q ds CT; vol-commit -q ds", box, stdin=volumes(range(2)))
     ok("vol-write -q ds CT", box, stdin=volumes([2]))
