@@ -18,6 +18,9 @@ BIN = Path(os.environ.get("VOLPIPE_BIN") or REPO / ".build" / "release").resolve
 TOOLS = ("nifti-cat", "vol-write", "vol-commit", "vol-meta", "vol-ls", "vol-cat", "vol-rm",
          "vol-gc", "vol-verify", "vol-export", "nifti-write", "npy-cat", "frame-filter")
 
+# Of what is drawn at random: the same at every run, and another by hand.
+SEED = int(os.environ.get("VOLPIPE_SEED", "1"))
+
 sys.path[:0] = [str(REPO / "examples"), str(REPO / "python")]
 
 
