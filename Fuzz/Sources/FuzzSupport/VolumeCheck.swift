@@ -89,7 +89,7 @@ public final class VolumeCheck {
     guard
       let document = try? JSONDocument(JSON.encode(header.json), in: "frame"),
       let header = try? VolumeHeader(document.root),
-      let name = NameTemplate("x", fields: [])
+      let name = try? NameTemplate("x", folders: .joined)
     else { preconditionFailure("a header that does not survive JSON") }
     output.becomeStandardOutput()
     let writer = NIfTIWriter(.init(folder: nil, name: name, gzip: nil, replaces: false))

@@ -48,7 +48,7 @@ private func frames(_ script: [UInt8]) -> [UInt8] {
 
 /// Takes everything, and writes the first volume as NIfTI.
 private func read(_ reader: FrameReader) throws {
-  guard let name = NameTemplate("x", fields: []) else { return }
+  guard let name = try? NameTemplate("x", folders: .joined) else { return }
   output.becomeStandardOutput()
   let writer = NIfTIWriter(.init(folder: nil, name: name, gzip: nil, replaces: false))
   let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 4096, alignment: 16)
