@@ -554,6 +554,9 @@ class FrameWriter:
         shape = list(array.shape if channels == 1 else array.shape[:-1])
         check(channels == 1 or array.shape[-1:] == (channels,),
               f"an array of shape {array.shape} has not {channels} channels last", ValueError)
+        check("shape" in header or not (header.get("source") or {}).get("header"),
+              "a header with a source needs its shape: crop, flip and with_affine make one that fits",
+              ValueError)
         check(header.get("shape", shape) == shape,
               f"an array of shape {shape} with a header of {header.get('shape')}: crop, flip and "
               "with_affine make one that fits; or leave out shape, source and all of geometry",

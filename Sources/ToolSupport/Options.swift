@@ -31,7 +31,7 @@ public struct JobsOption: ParsableArguments {
 public struct MissingOption: ParsableArguments {
   /// The values that were named.
   @Option(
-    name: .customLong("missing"),
+    name: .customLong("missing"), parsing: .unconditionalSingleValue,
     help: ArgumentHelp(
       "Take TOKEN in a table for no value, as an empty field and n/a are; repeatable.",
       valueName: "token"))
@@ -52,7 +52,7 @@ extension NameTemplate {
     do throws(SyntaxError) {
       try self.init(text, folders: folders)
     } catch {
-      throw ValidationError("\(option) takes no '\(bounded(text, 200))': \(error.reason)")
+      throw ValidationError("'\(bounded(text, 200))' is no \(option): \(error.reason)")
     }
   }
 }

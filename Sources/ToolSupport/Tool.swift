@@ -23,6 +23,8 @@ extension Tool {
   /// Parses the process's arguments, runs, and exits.
   public static func start() -> Never {
     returnFreedMemory()
+    // A file that may not grow is an error that is told, like a full disk.
+    signal(SIGXFSZ, SIG_IGN)
     // ArgumentParser's completions offer a command `help` that there is not; ours are files.
     if let option = ProcessArguments.operands.prefix(while: { $0 != "--" })
       .first(where: { $0.hasPrefix("--generate-completion-script") })
@@ -40,6 +42,14 @@ extension Tool {
       }
       tool = own
     } catch {
+      // ArgumentParser takes an `h` in any word that begins with `-` for a wish for help.
+      let asked = ["-h", "--help", "--version", "--experimental-dump-help"]
+      let options = ProcessArguments.operands.prefix { $0 != "--" }
+      if Self.exitCode(for: error) == .success, !options.contains(where: asked.contains),
+        let option = options.first(where: { $0.hasPrefix("-") && $0.contains("h") })
+      {
+        end(parsing: "Error: Unknown option '\(option)'", isFailure: true)
+      }
       let isFailure = Self.exitCode(for: error) != .success
       end(parsing: Self.fullMessage(for: error), isFailure: isFailure)
     }

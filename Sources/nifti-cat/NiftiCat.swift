@@ -31,7 +31,7 @@ struct NiftiCat: Tool {
   var keepGoing = false
 
   @Option(
-    name: .customLong("attr"),
+    name: .customLong("attr"), parsing: .unconditionalSingleValue,
     help: ArgumentHelp("Give every volume an attribute; repeatable.", valueName: "key=value"))
   var attributes: [KeyValue] = []
 
@@ -42,6 +42,7 @@ struct NiftiCat: Tool {
   var exclude: [String] = []
 
   @Option(
+    parsing: .unconditional,
     help: ArgumentHelp(
       "Take the subject from the group of REGEX in the path, attributes from groups with names "
         + "(default: sub-XX of name or folder, else the name).", valueName: "regex"))

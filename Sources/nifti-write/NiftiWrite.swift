@@ -38,7 +38,7 @@ struct NiftiWrite: Tool {
   var quiet = false
 
   private var template: NameTemplate {
-    get throws { try NameTemplate(option: "--name", name, folders: .kept) }
+    get throws { try NameTemplate(option: "template of names", name, folders: .kept) }
   }
 
   func validate() throws {
@@ -56,7 +56,7 @@ struct NiftiWrite: Tool {
     let writer = NIfTIWriter(
       .init(
         folder: output == "-" ? nil : output, name: template, gzip: gzip,
-        replaces: force))
+        replaces: force, advice: "--name makes names that differ"))
     let progress = Progress(Self.toolName, quiet: quiet, takesStream: true)
     let reader = FrameReader(input)
     let lost: UInt64

@@ -51,7 +51,7 @@ struct NpyCat: Tool {
   var zyx = false
 
   @Option(
-    name: .customLong("attr"),
+    name: .customLong("attr"), parsing: .unconditionalSingleValue,
     help: ArgumentHelp("Give every volume an attribute; repeatable.", valueName: "key=value"))
   var attributes: [KeyValue] = []
 

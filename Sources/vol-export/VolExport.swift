@@ -92,7 +92,7 @@ struct VolExport: Tool {
       let writer = NIfTIWriter(
         .init(
           folder: nifti, name: try NameTemplate("{collection}/{name}", folders: .kept), gzip: gzip,
-          replaces: force))
+          replaces: force, advice: "vol-cat | nifti-write --name makes names that differ"))
       do {
         try copy(snapshot, to: NIfTISink(writer), options) { _, _ in }
       } catch {

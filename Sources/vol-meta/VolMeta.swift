@@ -72,8 +72,11 @@ struct VolMeta: Tool {
         head.removeSubrange(count...)
       }
       if !head.isEmpty { return try stage(input, head) }
-      guard !stages else {
-        throw ToolFailure(.noInput, "nothing staged: there is no table on standard input")
+      // A producer that died leaves its pipe empty.
+      guard !stages, try input.status().kind != .pipe else {
+        throw ToolFailure(
+          .noInput,
+          "nothing staged: there is no table on standard input; --tsv prints what there is")
       }
     }
     return try print()

@@ -66,6 +66,9 @@ struct VolWrite: Tool {
   func validate() throws {
     try requireLocal(dataset)
     guard (1...19).contains(level) else { throw ValidationError("--level takes 1 to 19") }
+    guard !replace || !skipExisting else {
+      throw ValidationError("--replace and --skip-existing exclude each other")
+    }
     _ = try template
     if case .collection(let name) = try destination, let defect = Names.defect(ofCollection: name) {
       throw ValidationError("'\(collection)' cannot name a collection: \(defect)")
@@ -73,13 +76,15 @@ struct VolWrite: Tool {
   }
 
   private var template: NameTemplate? {
-    get throws { try obsID.map { try NameTemplate(option: "--obs-id", $0, folders: .joined) } }
+    get throws {
+      try obsID.map { try NameTemplate(option: "template of ids", $0, folders: .joined) }
+    }
   }
 
   private var destination: StageOptions.Destination {
     get throws {
       let template = try NameTemplate(
-        option: "COLLECTION", collection.string, folders: .joined)
+        option: "name or template of a collection", collection.string, folders: .joined)
       return template.hasFields ? .template(template) : .collection(collection)
     }
   }
@@ -120,7 +125,7 @@ struct VolWrite: Tool {
 
   private func report(_ summary: StageSummary) throws -> ExitStatus {
     let lost = summary.dropped &+ summary.skipped
-    if !quiet { reportExisting(summary) }
+    reportExisting(summary)
     for error in summary.unread {
       Self.warn("not compared with what this record stands for: \(explain(error).message)")
     }
@@ -146,12 +151,12 @@ struct VolWrite: Tool {
   }
 
   private func reportExisting(_ summary: StageSummary) {
-    if summary.existing > 0 {
+    if summary.existing > 0, !quiet {
       Self.warn("\(counted(summary.existing, "volume")) there already")
     }
     if summary.otherAttributes > 0 {
       Self.warn(
-        "warning: of these, \(summary.otherAttributes) "
+        "warning: of those that are there, \(summary.otherAttributes) "
           + (summary.otherAttributes == 1 ? "has" : "have")
           + " another subject or other attributes in the stream, which were not taken")
     }

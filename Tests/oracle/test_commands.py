@@ -76,7 +76,7 @@ AFTER = {
         "[ $(vol-ls --json ds CT | grep -c '\"path\":\"parts/') = 20 ]",
     "vol-ls --staged --json ds | jq -r .stage | vol-rm --stage -T - ds":
         "[ -z \"$(ls ds/stages)\" ]",
-    "vol-gc --grace 0 ds": "[ ! -e ds/packs/d*.pack ]",
+    "vol-gc --grace 0 ds": f"[ ! -e ds/packs/{'d' * 32}-0000.pack ]",
     "vol-ls --tsv ds | tail -n +2 | cut -f 1 | while read -r c; do":
         "vol-ls --tsv --diff 4 5 ds | sort | tr '\\t\\n' '  ' |"
         " grep -q '^- BOLD sub-07_bold_BOLD - CT sub-07_CT - label sub-07_label change'",

@@ -691,6 +691,9 @@ def test_a_header_that_no_longer_fits_is_refused(tmp_path, tools):
             written(lambda w: w.volume(array, **{**header, **change}))
 
     refuse(array[1:], "crop, flip and with_affine")
+    bare = {key: value for key, value in header.items() if key != "shape"}
+    with pytest.raises(ValueError, match="needs its shape"):
+        written(lambda w: w.volume(array[::2], **bare))
     refuse(array[..., 0], "crop, flip and with_affine")
     refuse(array, "disagree", affine=moved)
     refuse(array, "disagree", sform=moved)

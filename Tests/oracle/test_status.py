@@ -72,7 +72,8 @@ USAGE = ["nifti-cat", "nifti-cat --attr novalue scans", "nifti-cat -j 0 scans", 
          "vol-write ds", "vol-write -l 40 ds CT", "vol-write -c 0,1,1 ds CT",
          "vol-write -c wide ds CT", "vol-write ds a/b", "vol-write ds ''", "vol-write ds ..",
          "vol-write --pack-size x ds CT",
-         "vol-write --obs-id '{name.x}' ds CT", "vol-commit", "vol-commit --meta novalue ds",
+         "vol-write --obs-id '{name.x}' ds CT", "vol-write --replace --skip-existing ds CT",
+    "vol-rm ds -hello", "vol-cat --npy ds CT -dash_CT", "vol-commit -hard ds", "vol-commit", "vol-commit --meta novalue ds",
          "vol-ls", "vol-ls --json --tsv ds", "vol-cat", "nifti-write", "nifti-write -z 0 -o out",
          "nifti-write -z 10 -o out", "nifti-write --name '{name' -o out"]
 

@@ -319,6 +319,12 @@ def test_a_producer_that_fails_stages_nothing(box):
     result = bash("false | vol-meta -q ds", box)
     assert result.status == 66 and not (box / "ds").exists()
     one_clear_line(result, "vol-meta")
+    commit(box, "obs_subject_id\ta\ns1\t1\n")
+    result = bash("false | vol-meta ds", box)
+    assert result.status == 66 and result.out == b"", "a table was printed, and staged by nobody"
+    one_clear_line(result, "vol-meta", "--tsv")
+    for command in ("vol-meta ds < /dev/null", "true | vol-meta --tsv ds"):
+        assert ok(command, box).lines == ["obs_subject_id\ta", "s1\t1"]
 
 
 def test_a_key_may_be_named(box):

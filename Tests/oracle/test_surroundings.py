@@ -6,10 +6,12 @@ import subprocess
 import time
 from contextlib import contextmanager
 
+import numpy as np
 import pytest
 from dataset import Dataset
 from inject import stream as volumes
-from support import bash, environment, ids, ok, one_clear_line, quote, snapshot, tree
+from support import (bash, environment, ids, ok, one_clear_line, quote, save, snapshot, statuses,
+                     tree)
 
 LARGE = {"shape": (90, 80, 60)}
 
@@ -149,3 +151,12 @@ def test_where_no_name_can_be_claimed_nothing_is_begun(box):
     assert result.status == 73, repr(result)
     one_clear_line(result, "vol-write", "'new'", "hard links")
     ok("vol-commit -q ds", box)
+
+
+def test_a_file_that_may_not_grow_is_an_error_that_is_told(box):
+    """SIGXFSZ killed, without a word, and left what was written."""
+    save(box / "a.nii", np.random.default_rng(1).integers(0, 2**15, (100, 100, 60)).astype("i2"))
+    codes, result = statuses("nifti-cat -q a.nii | (ulimit -f 100; vol-write -q ds CT)", box)
+    assert codes[1] == 74, repr(result)
+    assert "file too large" in result.err and "vol-write" in result.err, repr(result)
+    assert not list((box / "ds" / "packs").iterdir()) and not list((box / "ds/catalogs").iterdir())

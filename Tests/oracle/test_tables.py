@@ -245,8 +245,8 @@ def test_a_scans_file_of_bids_is_a_table_and_its_paths_begin_where_it_is(box):
 
 
 def test_values_that_a_user_calls_missing_say_nothing(here):
-    table = "path,obs_id,age\na.nii,-,-\nb.nii,x,N/A\n"
-    found = cat(here, table, "--missing - --missing=N/A")
+    table = "path,obs_id,age\na.nii,-,-999\nb.nii,x,N/A\n"
+    found = cat(here, table, "--missing - --missing=N/A --missing -999")
     assert [(header.get("obs_id"), header.get("attributes")) for header in found] == [
         (None, None), ("x", None)]
 

@@ -280,7 +280,7 @@ def tree(box):
     for path in ("b", "b/derivatives/prep"):
         (box / path / "dataset_description.json").write_text('{"Name": "x"}')
     (box / "b/.bidsignore").write_text("# ours\n*_CT.nii\n/extra/\n\nsub-01/**/sub-01_y*\n")
-    for name in ("1.dcm", "2.DCM", "a.mgz", "README", "notes.txt", "b.nii.gz.part"):
+    for name in ("1.dcm", "2.DCM", "a.mgz", "README", "notes.txt", "b.nii.gz.part", "x.bval"):
         (box / "b/sub-01" / name).write_bytes(b"x")
     return box
 
@@ -289,7 +289,7 @@ def test_what_bids_keeps_apart_is_left_out_unless_it_is_named(tree):
     result = bash("nifti-cat b", tree)
     assert result.status == 0 and names(result) == ["sub-01_T1w", "sub-02_T1w"], repr(result)
     count, others, left = result.err.splitlines()
-    assert others == ("nifti-cat: passed over 4 files of other kinds: 2 .dcm, 1 .mgz, 1 .part")
+    assert others == ("nifti-cat: passed over 5 files of other kinds: 2 .dcm, 1 .bval, 1 .mgz, 1 .part")
     assert left.startswith("nifti-cat: left out 5 by rule: 'b/derivatives', 'b/extra', ")
     assert bash("nifti-cat -q b", tree).err == ""
     assert names(bash("nifti-cat b/derivatives", tree)) == ["sub-01_desc-preproc_T1w"]

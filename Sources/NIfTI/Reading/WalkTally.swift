@@ -9,7 +9,7 @@ public struct WalkTally: Sendable {
   private static let maximumNames = 5
   /// Endings of what describes volumes and is no volume, so that nobody misses it.
   private static let companions: Set<String> = [
-    "json", "tsv", "csv", "bval", "bvec", "txt", "md", "rst", "yml", "yaml", "log", "html", "py",
+    "json", "tsv", "csv", "txt", "md", "rst", "yml", "yaml", "log", "html", "py",
     "sh", "m",
   ]
 

@@ -23,11 +23,13 @@ public final class NIfTIWriter {
     /// How the user makes names that differ.
     var advice: String?
 
-    /// Makes options with a template for the names.
-    public init(folder: String?, name: NameTemplate, gzip: Int?, replaces: Bool) {
+    /// Makes options with a template for the names; `advice` says how the user makes others.
+    public init(
+      folder: String?, name: NameTemplate, gzip: Int?, replaces: Bool, advice: String? = nil
+    ) {
       self.init(
         folder: folder, name: { try name.name(of: $0) }, gzip: gzip, replaces: replaces)
-      advice = "--name makes names that differ"
+      self.advice = advice
     }
 
     /// Makes options.

@@ -241,6 +241,8 @@ public struct Committer {
     let (id, one) = try describe(first)
     let (_, other) = try describe(second)
     return FormatError(
-      dataset.path, "the id '\(id)' stands for two volumes, \(one) and \(other); nothing committed")
+      dataset.path,
+      "the id '\(id)' stands for two volumes, \(one) and \(other); nothing "
+        + "committed; vol-rm --stage gives a stage up")
   }
 }
