@@ -182,11 +182,7 @@ public struct Committer {
       let catalog = try dataset.catalog(stage)
       // Files never change: who lost a race need not read them whole again.
       let isNew = verified.insert(stage.stage).inserted
-      if isNew,
-        try FileSeal(of: catalog.path).sha256 != stage.catalog.sha256
-      {
-        throw FormatError(catalog.path, "it does not match the SHA-256 that its stage recorded")
-      }
+      if isNew { try dataset.checkDigest(of: stage.catalog) }
       guard catalog.count == stage.volumes else {
         throw FormatError(
           catalog.path, "it holds \(counted(catalog.count, "volume")), not \(stage.volumes)")
