@@ -14,15 +14,20 @@ func library(_ name: String, _ pkgConfig: String, _ debian: String) -> Target {
 func tool(_ name: String, _ libraries: [Target.Dependency] = []) -> Target {
   .executableTarget(
     name: name,
-    dependencies: ["ByteIO", "VolumeFormat", "ToolSupport", argumentParser, system] + libraries,
+    dependencies: ["ByteIO", "Frames", "ToolSupport", argumentParser, system] + libraries,
     swiftSettings: strict)
+}
+
+/// A tool that works on a dataset.
+func datasetTool(_ name: String, _ libraries: [Target.Dependency] = []) -> Target {
+  tool(name, ["Chunks", "Datasets", "DatasetSupport"] + libraries)
 }
 
 let package = Package(
   name: "volpipe",
   products: [
     .library(name: "ByteIO", targets: ["ByteIO"]),
-    .library(name: "VolumeFormat", targets: ["VolumeFormat"]),
+    .library(name: "VolumeFormat", targets: ["Frames", "Chunks", "Datasets"]),
     .library(name: "NIfTI", targets: ["NIfTI"]),
   ],
   dependencies: [
@@ -41,37 +46,49 @@ let package = Package(
     .target(
       name: "ByteIO", dependencies: ["CISAL", "CZlib", "CCrypto", "CLinux", system],
       swiftSettings: strict),
+    // The floors of Sources/VolumeFormat, lowest first.
     .target(
-      name: "VolumeFormat", dependencies: ["ByteIO", "CPCRE2", "CRapidJSON", "CZstd", system],
-      swiftSettings: strict),
+      name: "Frames", dependencies: ["ByteIO", "CPCRE2", "CRapidJSON", system],
+      path: "Sources/VolumeFormat/Frames", swiftSettings: strict),
+    .target(
+      name: "Chunks", dependencies: ["ByteIO", "CZstd", "Frames"],
+      path: "Sources/VolumeFormat/Chunks", swiftSettings: strict),
+    .target(
+      name: "Datasets", dependencies: ["ByteIO", "Chunks", "Frames", system],
+      path: "Sources/VolumeFormat/Datasets", swiftSettings: strict),
     .target(
       name: "NIfTI",
-      dependencies: ["ByteIO", "VolumeFormat", "CISAL", "CZlib", "CZstd", system],
+      dependencies: ["ByteIO", "Frames", "CISAL", "CZlib", "CZstd", system],
       swiftSettings: strict),
     .target(
-      name: "NumPy", dependencies: ["ByteIO", "VolumeFormat", "CZip"], swiftSettings: strict),
+      name: "NumPy", dependencies: ["ByteIO", "Frames", "CZip"], swiftSettings: strict),
     .target(
-      name: "ToolSupport",
-      dependencies: ["ByteIO", "VolumeFormat", "NIfTI", argumentParser, system],
+      name: "ToolSupport", dependencies: ["ByteIO", "Frames", argumentParser, system],
+      swiftSettings: strict),
+    .target(
+      name: "DatasetSupport",
+      dependencies: ["ByteIO", "Chunks", "Datasets", "Frames", "ToolSupport", argumentParser],
       swiftSettings: strict),
     tool("nifti-cat", ["NIfTI"]),
-    tool("vol-write", ["NIfTI"]),
-    tool("vol-commit"),
-    tool("vol-ls", ["NIfTI"]),
-    tool("vol-cat", ["NIfTI", "NumPy"]),
-    tool("vol-export", ["NIfTI"]),
+    datasetTool("vol-write", ["NIfTI"]),
+    datasetTool("vol-commit"),
+    datasetTool("vol-ls", ["NIfTI"]),
+    datasetTool("vol-cat", ["NIfTI", "NumPy"]),
+    datasetTool("vol-export", ["NIfTI"]),
     tool("frame-filter"),
-    tool("npy-cat", ["NIfTI", "NumPy"]),
-    tool("vol-verify"),
-    tool("vol-rm"),
-    tool("vol-gc"),
-    tool("vol-meta"),
+    // Its --like takes geometry from a dataset.
+    datasetTool("npy-cat", ["NIfTI", "NumPy"]),
+    datasetTool("vol-verify"),
+    datasetTool("vol-rm"),
+    datasetTool("vol-gc"),
+    datasetTool("vol-meta"),
     tool("nifti-write", ["NIfTI"]),
     .testTarget(name: "ByteIOTests", dependencies: ["ByteIO"]),
-    .testTarget(name: "VolumeFormatTests", dependencies: ["ByteIO", "VolumeFormat"]),
-    .testTarget(name: "NumPyTests", dependencies: ["ByteIO", "NumPy", "VolumeFormat"]),
+    .testTarget(
+      name: "VolumeFormatTests", dependencies: ["ByteIO", "Chunks", "Datasets", "Frames"]),
+    .testTarget(name: "NumPyTests", dependencies: ["ByteIO", "NumPy", "Frames"]),
     .testTarget(name: "ToolSupportTests", dependencies: ["ByteIO", "ToolSupport"]),
-    .testTarget(name: "NIfTITests", dependencies: ["ByteIO", "NIfTI", "VolumeFormat", system]),
+    .testTarget(name: "NIfTITests", dependencies: ["ByteIO", "NIfTI", "Frames", system]),
   ],
   swiftLanguageModes: [.v6]
 )

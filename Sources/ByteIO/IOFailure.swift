@@ -5,7 +5,7 @@ public import SystemPackage
 ///
 /// Carries what was tried, on what, and the system's reason, so that one line on stderr can name
 /// all three.
-public struct IOFailure: Error, CustomStringConvertible {
+public struct IOFailure: ExplainedError, CustomStringConvertible {
   /// What kind of work failed, which decides the exit status of a tool.
   public enum Kind: Sendable {
     /// Opening or finding something that must exist.
@@ -31,6 +31,16 @@ public struct IOFailure: Error, CustomStringConvertible {
     self.operation = operation
     self.path = path
     self.errno = errno
+  }
+
+  /// Its kind: what the system forbids, whatever was tried, else by what was tried.
+  public var failureKind: FailureKind {
+    switch (errno, kind) {
+    case (.permissionDenied, _), (.notPermitted, _): .noPermission
+    case (_, .open): .noInput
+    case (_, .create): .cannotCreate
+    case (_, .transfer): .inputOutput
+    }
   }
 
   /// Whether there is nothing of that name.

@@ -2,11 +2,18 @@
 /// strict.
 public struct LineList {
   /// An item that is longer than it may be.
-  public struct TooLong: Error {
+  public struct TooLong: ExplainedError {
     /// The file.
     public var path: String
     /// The most bytes of an item.
     public var maximum: Int
+
+    /// See `ExplainedError`.
+    public var failureKind: FailureKind { .badData }
+    /// See `ExplainedError`.
+    public var explanation: String {
+      "cannot read '\(path)': a line is over \(maximum >> 10) KiB long"
+    }
   }
 
   /// In a strict list, an empty item, or a last one without its end.

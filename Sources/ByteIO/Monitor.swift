@@ -46,7 +46,13 @@ public final class Monitor: @unchecked Sendable {
 }
 
 /// A thread that the system refuses, as under a limit on processes or memory.
-public struct ThreadRefused: Error {
+public struct ThreadRefused: ExplainedError {
+  /// See `ExplainedError`.
+  public var failureKind: FailureKind { .tryAgain }
+  /// See `ExplainedError`.
+  public var explanation: String {
+    "the system refuses a thread after \(started); ask for fewer with --jobs, or try again"
+  }
   /// How many threads there are that were asked for together with it.
   public var started: Int
 

@@ -1,5 +1,7 @@
+public import ByteIO
+
 /// Why a file is refused.
-public struct NIfTIError: Error, CustomStringConvertible {
+public struct NIfTIError: ExplainedError, CustomStringConvertible {
   /// What a tool's exit status depends on.
   public enum Kind: Sendable {
     /// The file is not what a NIfTI file must be.
@@ -23,6 +25,9 @@ public struct NIfTIError: Error, CustomStringConvertible {
     self.reason = reason
     self.kind = kind
   }
+
+  /// See `ExplainedError`.
+  public var failureKind: FailureKind { kind == .missing ? .noInput : .badData }
 
   /// `cannot read 'x': reason`.
   public var description: String {

@@ -1,5 +1,5 @@
 public import ByteIO
-public import VolumeFormat
+public import Frames
 
 /// An open NumPy array file (.npy), whose header was read.
 ///

@@ -1,4 +1,4 @@
-public import VolumeFormat
+public import Frames
 
 /// The header of a NumPy array file (.npy).
 ///

@@ -1,6 +1,6 @@
 internal import ByteIO
 internal import CZip
-public import VolumeFormat
+public import Frames
 
 /// The arrays in a NumPy archive (.npz), which is a ZIP file of array files.
 public final class NpzArchive {

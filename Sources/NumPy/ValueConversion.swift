@@ -1,4 +1,4 @@
-public import VolumeFormat
+public import Frames
 
 /// A type of values as array files have it; all but half floats are types of volumes.
 public enum ArrayType: Sendable, Equatable {

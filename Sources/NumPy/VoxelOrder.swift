@@ -1,5 +1,5 @@
 internal import ByteIO
-internal import VolumeFormat
+internal import Frames
 
 /// Reads the voxels of an array in the order of frames: X fastest.
 ///

@@ -1,6 +1,4 @@
 internal import ByteIO
-internal import NIfTI
-internal import VolumeFormat
 
 /// The exit statuses of all tools, after sysexits.h; the table in volpipe(7) lists them.
 public enum ExitStatus: Int32, Sendable, CaseIterable {
@@ -34,51 +32,23 @@ public struct ToolFailure: Error {
 
 /// The one place where errors become exit statuses and messages.
 public func explain(_ error: any Error) -> ToolFailure {
-  switch error {
-  case let failure as ToolFailure: failure
-  case let failure as IOFailure: ToolFailure(status(of: failure), failure.description)
-  case let error as FormatError: ToolFailure(.badData, error.description)
-  case let refused as ThreadRefused:
-    ToolFailure(
-      .tryAgain,
-      "the system refuses a thread after \(refused.started); ask for fewer with --jobs, or try again"
-    )
-  case let error as LineList.TooLong:
-    ToolFailure(
-      .badData, "cannot read '\(error.path)': a line is over \(error.maximum >> 10) KiB long")
-  case let error as DatasetError:
-    switch error {
-    case .notADataset: ToolFailure(.noInput, error.description)
-    case .obstructed, .noClaims: ToolFailure(.cannotCreate, error.description)
-    }
-  case let error as NIfTIError:
-    ToolFailure(error.kind == .missing ? .noInput : .badData, error.description)
-  case let error as NIfTIWriter.Exists: ToolFailure(.cannotCreate, error.description)
-  case let unsure as UnsureCommit:
-    ToolFailure(
-      explain(unsure.cause).status,
-      "snapshot \(unsure.snapshot) is made but may not outlast a crash of the system: "
-        + explain(unsure.cause).message)
-  case CommitRefusal.nothingStaged(let reason):
-    ToolFailure(.noInput, "nothing to commit \(reason)")
-  case CommitRefusal.unreadable(let errors) where !errors.isEmpty: explain(errors[0])
-  case CommitRefusal.lostRaces(let count):
-    ToolFailure(.tryAgain, "other committers were faster \(count) times; try again")
-  case CommitRefusal.moved(let expected, let current):
-    ToolFailure(
-      .tryAgain,
-      expected == current
-        ? "nothing changed: the current snapshot \(current) is not the one that was expected"
-        : "nothing changed: the current snapshot is \(current), not \(expected) as expected")
-  default: ToolFailure(.internalError, "unexpected: \(error)")
-  }
+  if let failure = error as? ToolFailure { return failure }
+  let (kind, line) = explanation(of: error)
+  return ToolFailure(ExitStatus(kind), line)
 }
 
-private func status(of failure: IOFailure) -> ExitStatus {
-  switch (failure.errno, failure.kind) {
-  case (.permissionDenied, _), (.notPermitted, _): .noPermission
-  case (_, .open): .noInput
-  case (_, .create): .cannotCreate
-  case (_, .transfer): .inputOutput
+extension ExitStatus {
+  /// The status of a kind of failure.
+  init(_ kind: FailureKind) {
+    self =
+      switch kind {
+      case .badData: .badData
+      case .noInput: .noInput
+      case .cannotCreate: .cannotCreate
+      case .inputOutput: .inputOutput
+      case .tryAgain: .tryAgain
+      case .noPermission: .noPermission
+      case .fault: .internalError
+      }
   }
 }

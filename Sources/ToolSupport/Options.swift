@@ -2,7 +2,7 @@ public import ArgumentParser
 public import ByteIO
 internal import Glibc
 public import SystemPackage
-public import VolumeFormat
+public import Frames
 
 /// `-j`, the same in every tool that has it.
 public struct JobsOption: ParsableArguments {
@@ -159,32 +159,9 @@ public struct ByteSize: ExpressibleByArgument, Sendable, CustomStringConvertible
   }
 }
 
-extension ChunkShape: ExpressibleByArgument {
-  /// Reads a chunk shape.
-  public init?(argument: String) { self.init(argument) }
-}
-
 extension DataType: ExpressibleByArgument {}
 
 extension ExactString: ExpressibleByArgument {
   /// Takes the argument as it is.
   public init?(argument: String) { self.init(argument) }
-}
-
-extension Region: ExpressibleByArgument {
-  /// Reads a region.
-  public init?(argument: String) { self.init(argument) }
-}
-
-extension Snapshot {
-  /// Checks that a collection exists.
-  ///
-  /// - Throws: `ToolFailure` with the names that do.
-  public func requireCollection(_ name: ExactString) throws {
-    if manifest.collections[name] != nil { return }
-    let names = bounded(
-      manifest.collections.keys.sorted().map(\.string).joined(separator: ", "), 500)
-    throw ToolFailure(
-      .noInput, "no collection '\(name)' in '\(dataset.path)'; there is: \(names)")
-  }
 }

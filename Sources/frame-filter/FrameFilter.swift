@@ -1,7 +1,7 @@
 import ArgumentParser
 import ByteIO
 import ToolSupport
-import VolumeFormat
+import Frames
 
 @main
 struct FrameFilter: Tool {

@@ -1,7 +1,7 @@
 import ByteIO
 import NIfTI
 import ToolSupport
-import VolumeFormat
+import Frames
 
 /// One run over all files: events in, frames out, and what is to be said of them.
 struct CatRun {

@@ -3,7 +3,7 @@ import ByteIO
 import NIfTI
 import SystemPackage
 import ToolSupport
-import VolumeFormat
+import Frames
 
 @main
 struct NiftiCat: Tool {

@@ -2,7 +2,7 @@ import ArgumentParser
 import ByteIO
 import NIfTI
 import ToolSupport
-import VolumeFormat
+import Frames
 
 @main
 struct NiftiWrite: Tool {

@@ -1,5 +1,7 @@
 import ByteIO
-import VolumeFormat
+import DatasetSupport
+import Datasets
+import Frames
 
 /// Where arrays lie in space, which their files do not say.
 struct ArrayGeometry {

@@ -4,7 +4,9 @@ import NIfTI
 import NumPy
 import SystemPackage
 import ToolSupport
-import VolumeFormat
+import DatasetSupport
+import Datasets
+import Frames
 
 @main
 struct NpyCat: Tool {

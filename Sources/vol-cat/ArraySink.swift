@@ -1,6 +1,7 @@
 import ByteIO
 import NumPy
-import VolumeFormat
+import Datasets
+import Frames
 
 /// One volume's voxels, alone or behind the header of a NumPy array.
 final class ArraySink: VolumeSink {

@@ -1,5 +1,6 @@
 import ArgumentParser
-import VolumeFormat
+import Datasets
+import Frames
 
 /// The part of each volume that is wanted.
 struct RegionOptions: ParsableArguments {

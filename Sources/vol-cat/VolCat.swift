@@ -1,8 +1,10 @@
 import ArgumentParser
 import ByteIO
 import NIfTI
+import DatasetSupport
 import ToolSupport
-import VolumeFormat
+import Datasets
+import Frames
 
 @main
 struct VolCat: Tool {

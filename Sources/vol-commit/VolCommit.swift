@@ -1,7 +1,9 @@
 import ArgumentParser
 import ByteIO
+import DatasetSupport
 import ToolSupport
-import VolumeFormat
+import Datasets
+import Frames
 
 @main
 struct VolCommit: Tool {

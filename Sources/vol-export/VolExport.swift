@@ -1,8 +1,10 @@
 import ArgumentParser
 import ByteIO
 import NIfTI
+import DatasetSupport
 import ToolSupport
-import VolumeFormat
+import Datasets
+import Frames
 
 @main
 struct VolExport: Tool {
@@ -111,7 +113,8 @@ struct VolExport: Tool {
     do {
       try copy(snapshot, to: tree, options) { _, _ in }
       let table = try snapshot.manifest.subjects.map {
-        try SubjectTableReader($0, of: snapshot.dataset)
+        let reader = try SubjectTableReader($0, of: snapshot.dataset)
+        return BIDSTree.SubjectRows(columns: reader.columns.map(\.name), next: reader.next)
       }
       let name = try absolutePath(dataset.path).split(separator: "/").last
       try tree.finish(

@@ -1,7 +1,9 @@
 import ByteIO
 import SystemPackage
+import DatasetSupport
 import ToolSupport
-import VolumeFormat
+import Datasets
+import Frames
 
 /// A Zarr v3 store that is being made beside its place, and gets its name when it is whole.
 ///

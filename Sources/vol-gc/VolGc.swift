@@ -1,7 +1,9 @@
 import ByteIO
 import ArgumentParser
+import DatasetSupport
 import ToolSupport
-import VolumeFormat
+import Datasets
+import Frames
 
 @main
 struct VolGc: Tool {

@@ -1,6 +1,8 @@
 import ByteIO
+import DatasetSupport
 import ToolSupport
-import VolumeFormat
+import Datasets
+import Frames
 
 /// Rows of named cells, as a table for people, tab-separated, or JSON Lines.
 struct Listing {

@@ -1,6 +1,8 @@
 import ByteIO
+import DatasetSupport
 import ToolSupport
-import VolumeFormat
+import Datasets
+import Frames
 
 /// Lists the subjects of a snapshot.
 struct SubjectListing {

@@ -1,5 +1,6 @@
 import ByteIO
-import VolumeFormat
+import Datasets
+import Frames
 
 /// What is listed of a volume.
 enum VolumeRow {

@@ -1,6 +1,8 @@
 import ByteIO
+import DatasetSupport
 import ToolSupport
-import VolumeFormat
+import Datasets
+import Frames
 
 /// Writes the rows of a subject table.
 struct TablePrinter {

@@ -1,7 +1,9 @@
 import ArgumentParser
 import ByteIO
+import DatasetSupport
 import ToolSupport
-import VolumeFormat
+import Datasets
+import Frames
 
 @main
 struct VolRm: Tool {
@@ -117,8 +119,8 @@ struct VolRm: Tool {
 
   /// The ids given, each once, in their order.
   private func wanted() throws -> [ExactString] {
-    var seen: Set<CatalogKey> = []
-    var ids = obsID.filter { seen.insert(CatalogKey($0)).inserted }
+    var seen: Set<TextDigest> = []
+    var ids = obsID.filter { seen.insert(TextDigest($0)).inserted }
     guard let filesFrom else { return ids }
     let file =
       filesFrom == "-"
@@ -128,7 +130,7 @@ struct VolRm: Tool {
       guard let id = ExactString(validating: line) else {
         throw FormatError(file.path, "an id in this list is not UTF-8")
       }
-      if seen.insert(CatalogKey(id)).inserted { ids.append(id) }
+      if seen.insert(TextDigest(id)).inserted { ids.append(id) }
     }
     return ids
   }

@@ -1,6 +1,8 @@
 import ByteIO
+import DatasetSupport
 import ToolSupport
-import VolumeFormat
+import Datasets
+import Frames
 
 /// Writes what was found as it is found, from any thread.
 final class Findings: @unchecked Sendable {

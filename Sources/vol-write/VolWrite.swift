@@ -1,8 +1,11 @@
 import ArgumentParser
 import ByteIO
 import NIfTI
+import DatasetSupport
 import ToolSupport
-import VolumeFormat
+import Chunks
+import Datasets
+import Frames
 
 @main
 struct VolWrite: Tool {

@@ -1,7 +1,7 @@
 import ByteIO
 import NIfTI
 import Testing
-import VolumeFormat
+import Frames
 
 @Suite struct BIDSNameTests {
   @Test(arguments: [

@@ -1,6 +1,6 @@
 import NIfTI
 import Testing
-import VolumeFormat
+import Frames
 
 /// The header of a file whose sform and qform are apart, as NIfTI allows: 2 mm and 3 mm steps.
 private func file(units: UInt8 = 2) -> [UInt8] {

@@ -2,7 +2,7 @@ import ByteIO
 import Foundation
 import NIfTI
 import Testing
-import VolumeFormat
+import Frames
 
 @Suite struct OutputFolderTests {
   private let folder: String

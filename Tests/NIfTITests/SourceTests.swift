@@ -3,7 +3,7 @@ import Foundation
 import NIfTI
 import SystemPackage
 import Testing
-import VolumeFormat
+import Frames
 
 @Suite struct SourceTests {
   private func folder(_ names: [String]) throws -> String {

@@ -2,7 +2,7 @@ import ByteIO
 import Foundation
 import NumPy
 import Testing
-import VolumeFormat
+import Frames
 
 @Suite struct NpyArrayTests {
   /// An array file with this header and these values.

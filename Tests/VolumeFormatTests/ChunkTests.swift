@@ -1,5 +1,7 @@
 import Testing
-import VolumeFormat
+import Chunks
+import Datasets
+import Frames
 
 @Suite struct ChunkTests {
   @Test(arguments: [

@@ -1,7 +1,9 @@
 import ByteIO
 import Foundation
 import Testing
-import VolumeFormat
+import Chunks
+import Datasets
+import Frames
 
 /// A dataset in a scratch directory, with the steps that the tools make.
 struct TestDataset {

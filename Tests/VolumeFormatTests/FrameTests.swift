@@ -1,7 +1,9 @@
 import ByteIO
 import Foundation
 import Testing
-import VolumeFormat
+import Chunks
+import Datasets
+import Frames
 
 @Suite struct FrameTests {
   private let scratch = Scratch()

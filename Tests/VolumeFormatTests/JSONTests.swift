@@ -1,6 +1,8 @@
 import ByteIO
 import Testing
-import VolumeFormat
+import Chunks
+import Datasets
+import Frames
 
 /// RFC 8259: what is read, what is refused and how that is told, and what is written.
 @Suite struct JSONTests {

@@ -1,5 +1,7 @@
 import Testing
-import VolumeFormat
+import Chunks
+import Datasets
+import Frames
 
 @Suite struct PatternTests {
   /// A group that takes no part in the match is nil, before and after one that does.

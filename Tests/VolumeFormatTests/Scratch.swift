@@ -1,6 +1,8 @@
 import ByteIO
 import Foundation
-import VolumeFormat
+import Chunks
+import Datasets
+import Frames
 
 /// A directory that lives as long as this object.
 final class Scratch {

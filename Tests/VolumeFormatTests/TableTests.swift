@@ -1,6 +1,8 @@
 import ByteIO
 import Testing
-import VolumeFormat
+import Chunks
+import Datasets
+import Frames
 
 @Suite struct TableTests {
   private struct Table {

@@ -1,6 +1,8 @@
 import ByteIO
 import Glibc
-import VolumeFormat
+import Chunks
+import Datasets
+import Frames
 
 /// A dataset in memory with one committed volume, parts of which can be replaced.
 public final class MemoryDataset {

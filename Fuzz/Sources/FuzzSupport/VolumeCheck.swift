@@ -1,7 +1,9 @@
 import ByteIO
 import NIfTI
 import SystemPackage
-import VolumeFormat
+import Chunks
+import Datasets
+import Frames
 
 /// Reads a volume and writes it again, as nifti-cat and nifti-write do.
 public final class VolumeCheck {

@@ -1,6 +1,8 @@
 import ByteIO
 import FuzzSupport
-import VolumeFormat
+import Chunks
+import Datasets
+import Frames
 
 /// A header with texts on which a regular expression may work hard.
 private let header = {

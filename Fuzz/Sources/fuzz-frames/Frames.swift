@@ -1,7 +1,9 @@
 import ByteIO
 import FuzzSupport
 import NIfTI
-import VolumeFormat
+import Chunks
+import Datasets
+import Frames
 
 nonisolated(unsafe) private let file = MemoryFile()
 nonisolated(unsafe) private let output = MemoryFile()

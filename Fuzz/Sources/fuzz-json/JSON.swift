@@ -1,6 +1,8 @@
 import ByteIO
 import FuzzSupport
-import VolumeFormat
+import Chunks
+import Datasets
+import Frames
 
 /// Any bytes as a document: what is read is written so that it reads the same, and no other bytes
 /// come of that.

@@ -1,6 +1,8 @@
 import ByteIO
 import FuzzSupport
-import VolumeFormat
+import Chunks
+import Datasets
+import Frames
 
 nonisolated(unsafe) private let dataset = required { try MemoryDataset() }
 

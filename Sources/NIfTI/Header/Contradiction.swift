@@ -1,5 +1,5 @@
 internal import ByteIO
-public import VolumeFormat
+public import Frames
 
 extension VolumeHeader {
   /// Which keys of this header cannot both be true, and how so; nil if none contradicts another.

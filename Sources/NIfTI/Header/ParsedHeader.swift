@@ -1,5 +1,5 @@
 internal import ByteIO
-internal import VolumeFormat
+internal import Frames
 
 /// What a NIfTI header that came with a volume says, as an open frame would say it.
 struct ParsedHeader {

@@ -1,5 +1,5 @@
 internal import ByteIO
-internal import VolumeFormat
+internal import Frames
 
 extension VolumeHeader {
   /// The frame header of a volume with this NIfTI header.

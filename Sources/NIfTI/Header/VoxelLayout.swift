@@ -1,4 +1,4 @@
-internal import VolumeFormat
+internal import Frames
 
 /// What a header says of the voxels' bytes, checked.
 struct VoxelLayout {

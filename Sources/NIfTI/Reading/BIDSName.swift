@@ -1,5 +1,5 @@
 internal import ByteIO
-public import VolumeFormat
+public import Frames
 
 /// The entities of a file's name and of its folders, as the Brain Imaging Data Structure writes
 /// them: `sub-01/ses-2/anat/sub-01_ses-2_T1w`.

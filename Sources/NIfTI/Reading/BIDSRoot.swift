@@ -1,6 +1,6 @@
 internal import ByteIO
 internal import SystemPackage
-internal import VolumeFormat
+internal import Frames
 
 /// What a walk leaves out of a data set of the Brain Imaging Data Structure, which a
 /// `dataset_description.json` in it tells: `derivatives` and `sourcedata`, which hold data sets of

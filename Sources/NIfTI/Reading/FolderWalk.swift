@@ -1,6 +1,6 @@
 internal import ByteIO
 internal import SystemPackage
-internal import VolumeFormat
+internal import Frames
 
 /// The folders that a run has entered, each by the first path that led to it.
 final class EnteredFolders {

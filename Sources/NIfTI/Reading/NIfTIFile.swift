@@ -1,6 +1,6 @@
 internal import ByteIO
 internal import SystemPackage
-public import VolumeFormat
+public import Frames
 
 /// One volume's file or files, open and with the header read; the voxels follow on demand.
 ///

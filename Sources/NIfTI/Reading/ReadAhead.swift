@@ -1,5 +1,5 @@
 public import ByteIO
-public import VolumeFormat
+public import Frames
 
 /// Reads and inflates several files at once and hands on what is in them in the order of the
 /// files, as if they had been read one after the other.

@@ -1,6 +1,6 @@
 internal import ByteIO
 internal import SystemPackage
-internal import VolumeFormat
+internal import Frames
 
 /// The JSON files that say more of volumes, as BIDS has them: the one beside a volume's file, and
 /// those of outer folders that go for it too.

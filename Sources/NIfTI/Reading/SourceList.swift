@@ -1,5 +1,5 @@
 public import SystemPackage
-public import VolumeFormat
+public import Frames
 
 /// The volumes that a user names: by paths on the command line and in a list, or by a table.
 public final class SourceList {

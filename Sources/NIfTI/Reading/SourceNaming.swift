@@ -1,6 +1,6 @@
 public import ByteIO
 internal import SystemPackage
-internal import VolumeFormat
+internal import Frames
 
 /// How a volume gets its subject and its attributes from its path, and from what lies beside it.
 public struct SourceNaming: Sendable {

@@ -1,6 +1,6 @@
 public import ByteIO
 public import SystemPackage
-public import VolumeFormat
+public import Frames
 
 /// A table whose lines name files and say what is known of them.
 ///

@@ -1,6 +1,6 @@
 internal import ByteIO
 internal import SystemPackage
-internal import VolumeFormat
+internal import Frames
 
 /// A regular expression by which a path tells the subject, and attributes.
 ///

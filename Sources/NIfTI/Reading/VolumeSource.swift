@@ -1,5 +1,5 @@
 public import ByteIO
-public import VolumeFormat
+public import Frames
 
 /// A volume to be read: its files, and what is known of it besides what they hold.
 public struct VolumeSource: Sendable {

@@ -1,5 +1,5 @@
 public import ByteIO
-public import VolumeFormat
+public import Frames
 
 /// Where the Brain Imaging Data Structure has a volume.
 ///

@@ -1,6 +1,6 @@
-internal import ByteIO
+public import ByteIO
 internal import SystemPackage
-public import VolumeFormat
+public import Frames
 
 /// What a tree of the Brain Imaging Data Structure holds besides images: a JSON file beside each
 /// that had one, `participants.tsv`, and `dataset_description.json`.
@@ -67,6 +67,20 @@ public final class BIDSTree: VolumeSink {
 
   // MARK: The data set
 
+  /// What is known of the subjects.
+  public struct SubjectRows {
+    /// The names of its columns; the first is that of the subject.
+    public var columns: [ExactString]
+    /// Gives the next row, a value or nil a column; nil at the end.
+    public var next: () throws -> [ExactString?]?
+
+    /// Takes rows from elsewhere.
+    public init(columns: [ExactString], next: @escaping () throws -> [ExactString?]?) {
+      self.columns = columns
+      self.next = next
+    }
+  }
+
   /// Writes what is told of the whole: a row for each subject that has a folder, and the name.
   ///
   /// A description that is there stays. Of a subject with several rows in the table, as one for
@@ -76,9 +90,9 @@ public final class BIDSTree: VolumeSink {
   ///   - name: of the data set.
   ///   - tool: name and version of the program.
   ///   - table: what is known of the subjects, if there is a table.
-  /// - Throws: `FormatError` for a damaged table; `NIfTIWriter.Exists`; `IOFailure`.
+  /// - Throws: `NIfTIWriter.Exists`; `IOFailure`; what the table throws.
   public func finish(
-    name: String, tool: (name: String, version: String), table: SubjectTableReader?
+    name: String, tool: (name: String, version: String), table: SubjectRows?
   ) throws {
     try folder.write(try participants(table), as: Self.participants)
     let description = "dataset_description.json"
@@ -92,9 +106,9 @@ public final class BIDSTree: VolumeSink {
       ] as JSONObject, as: description)
   }
 
-  private func participants(_ table: SubjectTableReader?) throws -> [UInt8] {
+  private func participants(_ table: SubjectRows?) throws -> [UInt8] {
     let columns = (table?.columns ?? []).dropFirst().enumerated().filter {
-      $0.element.name != "participant_id"
+      $0.element != "participant_id"
     }
     let subjects = Set(
       try directoryEntries(root).map(\.string).filter { BIDSName($0) != nil })
@@ -110,7 +124,7 @@ public final class BIDSTree: VolumeSink {
         } ?? values
     }
     var text =
-      (["participant_id"] + columns.map { tsvField($0.element.name.string) })
+      (["participant_id"] + columns.map { tsvField($0.element.string) })
       .joined(separator: "\t") + "\n"
     for subject in subjects.sorted() {
       let values = rows[subject] ?? columns.map { _ in nil }

@@ -1,4 +1,4 @@
-public import VolumeFormat
+public import Frames
 
 /// Volumes as NIfTI files.
 public final class NIfTISink: VolumeSink {

@@ -1,6 +1,6 @@
 public import ByteIO
 internal import SystemPackage
-public import VolumeFormat
+public import Frames
 
 /// Writes volumes of a frame stream as NIfTI files.
 ///
@@ -42,7 +42,7 @@ public final class NIfTIWriter {
   }
 
   /// A name that a file or a folder cannot have.
-  public struct Exists: Error, CustomStringConvertible {
+  public struct Exists: ExplainedError, CustomStringConvertible {
     /// What is in its way.
     enum Cause {
       /// Something that this run did not make.
@@ -56,6 +56,9 @@ public final class NIfTIWriter {
     let path: String
     let cause: Cause
     let advice: String?
+
+    /// See `ExplainedError`.
+    public var failureKind: FailureKind { .cannotCreate }
 
     /// `cannot create 'x': reason`.
     public var description: String {

@@ -1,4 +1,4 @@
-internal import VolumeFormat
+internal import Frames
 
 /// A NIfTI header for a volume that does not come with its own.
 enum NewHeader {

@@ -1,4 +1,4 @@
-internal import VolumeFormat
+internal import Frames
 
 /// The transforms that a new header is to hold, in the unit of space of its volume.
 struct NewTransforms {

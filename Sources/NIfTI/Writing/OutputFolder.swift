@@ -1,6 +1,6 @@
 internal import ByteIO
 internal import SystemPackage
-internal import VolumeFormat
+internal import Frames
 
 /// The folder that a run writes its files to, and what the run made there.
 ///
@@ -10,10 +10,10 @@ final class OutputFolder {
   private let root: String
   private let options: NIfTIWriter.Options
   /// The paths of the files, 16 bytes each, and the files.
-  private var paths: Set<CatalogKey> = []
+  private var paths: Set<TextDigest> = []
   private var files: Set<FileIdentity> = []
   /// The folders below, each with the path by which it was come to.
-  private var folders: [FileIdentity: CatalogKey] = [:]
+  private var folders: [FileIdentity: TextDigest] = [:]
 
   /// Writes to `root`, which may itself be a symbolic link.
   init(_ root: String, _ options: NIfTIWriter.Options) {
@@ -49,7 +49,7 @@ final class OutputFolder {
         throw exists(path, .there)
       }
     }
-    paths.insert(CatalogKey(ExactString(path.string)))
+    paths.insert(TextDigest(ExactString(path.string)))
     if let file = try FileStatus(path, following: false) { files.insert(file.identity) }
   }
 
@@ -81,7 +81,7 @@ final class OutputFolder {
       if linkTarget(path) != nil { throw exists(path, .link) }
       throw IOFailure(.create, "create directory", path.string, .fileExists)
     }
-    let key = CatalogKey(ExactString(path.string))
+    let key = TextDigest(ExactString(path.string))
     guard folders.updateValue(key, forKey: folder.identity) ?? key == key else {
       throw exists(path, .made(as: try otherPath(of: path)?.string))
     }
@@ -89,7 +89,7 @@ final class OutputFolder {
 
   /// Looks whether a file may get the name `path`.
   private func check(_ path: FilePath) throws {
-    if paths.contains(CatalogKey(ExactString(path.string))) { throw exists(path, .made(as: nil)) }
+    if paths.contains(TextDigest(ExactString(path.string))) { throw exists(path, .made(as: nil)) }
     guard let there = try FileStatus(path, following: false) else { return }
     if there.kind == .link { throw exists(path, .link) }
     if files.contains(there.identity) {

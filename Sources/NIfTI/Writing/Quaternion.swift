@@ -1,4 +1,4 @@
-internal import VolumeFormat
+internal import Frames
 
 /// The rotation of an affine as a unit quaternion, the way a qform keeps it.
 ///

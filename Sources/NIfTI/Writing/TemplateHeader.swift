@@ -1,5 +1,5 @@
 internal import ByteIO
-internal import VolumeFormat
+internal import Frames
 
 /// The header of the file that a volume was derived from, made to fit the volume.
 ///

@@ -23,7 +23,7 @@ public final class ChunkCodec {
   }
 
   /// Gives back memory that a large chunk took.
-  func trim() {
+  package func trim() {
     shuffled.trim()
     encoded.trim()
   }
@@ -105,7 +105,7 @@ public final class ChunkCodec {
   }
 
   /// What a chunk decodes to; pointers are to the codec's own memory, until its next use.
-  enum Plain {
+  package enum Plain {
     /// All bytes are zero.
     case zeros
     /// Values, as they are.
@@ -117,7 +117,7 @@ public final class ChunkCodec {
   }
 
   /// Decodes one chunk of `count` bytes; else as above.
-  func decode(
+  package func decode(
     _ encoded: UnsafeRawBufferPointer, valueSize: Int, shuffle: Bool, count: Int
   ) -> Plain {
     if encoded.isEmpty { return .zeros }
@@ -176,27 +176,27 @@ public final class ChunkCodec {
 }
 
 /// Memory that grows to what was asked of it and is used again.
-final class ScratchBuffer {
+package final class ScratchBuffer {
   private var buffer = UnsafeMutableRawBufferPointer(start: nil, count: 0)
 
-  init() {}
+  package init() {}
 
   deinit { buffer.deallocate() }
 
   /// Gives back what is more than `maximum` bytes.
-  func trim(to maximum: Int = 1 << 20) {
+  package func trim(to maximum: Int = 1 << 20) {
     guard buffer.count > maximum else { return }
     buffer.deallocate()
     buffer = UnsafeMutableRawBufferPointer(start: nil, count: 0)
   }
 
   /// Just `count` bytes, whose contents are anything.
-  func bytes(_ count: Int) -> UnsafeMutableRawBufferPointer {
+  package func bytes(_ count: Int) -> UnsafeMutableRawBufferPointer {
     UnsafeMutableRawBufferPointer(start: room(count), count: count)
   }
 
   /// At least `count` bytes, whose contents are anything.
-  func room(_ count: Int) -> UnsafeMutableRawPointer {
+  package func room(_ count: Int) -> UnsafeMutableRawPointer {
     if let base = buffer.baseAddress, buffer.count >= count { return base }
     buffer.deallocate()
     buffer = .allocate(byteCount: max(count, 4096), alignment: 64)

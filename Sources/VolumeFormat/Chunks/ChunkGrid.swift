@@ -72,7 +72,7 @@ public struct ChunkGrid: Sendable {
   ///   - ranges: along each axis, not empty and within the shape.
   ///   - inOneSlab: whether it is one slab, whatever its size.
   /// - Returns: its grid, whose chunks are those of the volume that it touches.
-  func window(_ ranges: [Range<Int>], inOneSlab: Bool) -> ChunkGrid {
+  package func window(_ ranges: [Range<Int>], inOneSlab: Bool) -> ChunkGrid {
     precondition(
       ranges.count == shape.count
         && zip(ranges, shape).allSatisfy {
@@ -87,7 +87,7 @@ public struct ChunkGrid: Sendable {
   }
 
   /// The number in the volume of chunk `number` of this grid.
-  func chunkInVolume(_ number: Int) -> Int {
+  package func chunkInVolume(_ number: Int) -> Int {
     if counts == wholeCounts { return number }
     var rest = number
     var result = 0

@@ -1,3 +1,5 @@
+internal import Frames
+
 /// The chunk shape that a user asks for, before a volume's shape is known.
 public enum ChunkShape: Sendable, Equatable, CustomStringConvertible {
   /// About 16,384 voxels: 32 along X and Y, 16 along Z, where the volume has them.

@@ -8,11 +8,11 @@ internal import Glibc
 /// *band* of it is in memory: consecutive voxels that lie in one layer of chunks. Either way the
 /// stream's side takes or gives `bands`, in order, and the chunks' side takes or gives chunks, in
 /// any order and from several threads.
-final class Slab: @unchecked Sendable {
-  let grid: ChunkGrid
-  let region: SlabRegion
+package final class Slab: @unchecked Sendable {
+  package let grid: ChunkGrid
+  package let region: SlabRegion
   /// Number of bands.
-  let bandCount: Int
+  package let bandCount: Int
   private let pool: SlabPool
   private let memory: UnsafeMutableRawBufferPointer
   private let scratch: OutputFile?
@@ -28,7 +28,7 @@ final class Slab: @unchecked Sendable {
   ///   - maximumBytes: what is larger goes through a scratch file.
   ///   - scratchFolder: where a scratch file may be made, which has no name.
   /// - Throws: `IOFailure` if there can be no scratch file.
-  init(
+  package init(
     _ grid: ChunkGrid, _ number: Int, pool: SlabPool, maximumBytes: Int,
     scratchFolder: @autoclosure () -> String
   ) throws {
@@ -64,18 +64,18 @@ final class Slab: @unchecked Sendable {
   }
 
   /// Chunks of the slab.
-  var chunkCount: Int { region.chunks.count }
+  package var chunkCount: Int { region.chunks.count }
 
   // MARK: The stream's side
 
   /// The memory of band `number`: to be filled, then passed on with `store`; or, after `load`, to
   /// be taken from.
-  func band(_ number: Int) -> UnsafeMutableRawBufferPointer {
+  package func band(_ number: Int) -> UnsafeMutableRawBufferPointer {
     UnsafeMutableRawBufferPointer(rebasing: memory[..<bandBytes(number)])
   }
 
   /// Passes on the filled band `number`.
-  func store(band number: Int) throws {
+  package func store(band number: Int) throws {
     guard let scratch else { return }
     let pieces = pieces(ofBand: number)
     let buffer = ScratchBuffer()
@@ -90,7 +90,7 @@ final class Slab: @unchecked Sendable {
   }
 
   /// Fetches band `number`, once all chunks were put.
-  func load(band number: Int) throws {
+  package func load(band number: Int) throws {
     guard let scratch else { return }
     let pieces = pieces(ofBand: number)
     let buffer = ScratchBuffer()
@@ -105,7 +105,7 @@ final class Slab: @unchecked Sendable {
   // MARK: The chunks' side
 
   /// Fills `target` with chunk `index` of the slab; what lies outside of the volume is zero.
-  func getChunk(_ index: Int, into target: UnsafeMutableRawBufferPointer) throws {
+  package func getChunk(_ index: Int, into target: UnsafeMutableRawBufferPointer) throws {
     if let scratch {
       try scratch.read(at: UInt64(index) * UInt64(grid.chunkBytes), into: target)
       return
@@ -122,7 +122,7 @@ final class Slab: @unchecked Sendable {
   ///   - valueSize: bytes a value.
   ///   - piece: memory for a part of a chunk, which may be needed.
   /// - Throws: `IOFailure` of a scratch file.
-  func putChunk(
+  package func putChunk(
     _ index: Int, from plain: ChunkCodec.Plain, valueSize: Int,
     piece: ScratchBuffer
   ) throws {

@@ -9,7 +9,7 @@ public enum SlabLimit {
 }
 
 /// Memory for slabs, of which only so much is handed out at a time.
-final class SlabPool: @unchecked Sendable {
+package final class SlabPool: @unchecked Sendable {
   /// Bytes handed out at a time.
   private static let budget = 2 * SlabLimit.standard
 
@@ -17,7 +17,7 @@ final class SlabPool: @unchecked Sendable {
   private var used = 0
   private var free: [UnsafeMutableRawBufferPointer] = []
 
-  init() {}
+  package init() {}
 
   deinit { for buffer in free { buffer.deallocate() } }
 

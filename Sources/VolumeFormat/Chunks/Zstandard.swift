@@ -1,9 +1,9 @@
 internal import CZstd
 
 /// Whole Zstandard frames with content size and checksum: blobs and blocks of a catalog.
-enum Zstandard {
+package enum Zstandard {
   /// The frame of `bytes`.
-  static func compress(_ bytes: UnsafeRawBufferPointer, level: Int = 3) -> [UInt8] {
+  package static func compress(_ bytes: UnsafeRawBufferPointer, level: Int = 3) -> [UInt8] {
     guard let context = ZSTD_createCCtx() else { fatalError("out of memory") }
     defer { ZSTD_freeCCtx(context) }
     ZSTD_CCtx_setParameter(context, ZSTD_c_compressionLevel, Int32(level))
@@ -16,14 +16,14 @@ enum Zstandard {
   }
 
   /// Whether these bytes are one frame and nothing behind it; the decoder takes several for one.
-  static func isOne(_ frame: UnsafeRawBufferPointer) -> Bool {
+  package static func isOne(_ frame: UnsafeRawBufferPointer) -> Bool {
     ZSTD_findFrameCompressedSize(frame.baseAddress, frame.count) == frame.count
   }
 
   /// The `size` bytes that `frame` holds, or nil if it does not hold just that many, whole.
   ///
   /// `size` must have been checked against a limit before.
-  static func decompress(_ frame: UnsafeRawBufferPointer, size: Int) -> [UInt8]? {
+  package static func decompress(_ frame: UnsafeRawBufferPointer, size: Int) -> [UInt8]? {
     // Bit 2 of the descriptor: the frame ends in a checksum, without which damage goes unseen.
     guard frame.count > 5, frame[4] & 4 != 0,
       ZSTD_getFrameContentSize(frame.baseAddress, frame.count) == UInt64(size), isOne(frame)
