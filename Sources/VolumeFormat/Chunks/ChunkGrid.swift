@@ -5,7 +5,20 @@
 /// chunks: all of the lower axes, and along `slabAxis` a whole number of chunks.
 ///
 /// A *window* is a part of a volume that is read as if it were a volume: its grid is that of the
-/// volume's chunks which it touches, and its first chunks may begin before it.
+/// volume's chunks which it touches, and its first chunks may begin before it. How many of their
+/// voxels lie before it along an axis is its *lead*:
+///
+///     lead of X
+///     |<----->|
+///     +-----------+-----------+-----------+  --
+///     |           |           |           |   | lead of Y
+///     |       +=================+         |  --
+///     |       |   |           | |         |
+///     +-------|---+-----------|-+---------+     a window, and the six
+///     |       |   |           | |         |     chunks of its grid
+///     |       +=================+         |
+///     |           |           |           |
+///     +-----------+-----------+-----------+
 public struct ChunkGrid: Sendable {
   /// The longest chunk, in bytes decoded.
   public static let maximumChunkBytes = 64 << 20
@@ -30,7 +43,7 @@ public struct ChunkGrid: Sendable {
   /// Voxels along the axes below each axis.
   let strides: [Int]
   /// Voxels of the first chunk that lie before the window, along each axis; 0 for a whole volume.
-  let phase: [Int]
+  let lead: [Int]
   /// Where the window's first chunk is among those of the volume, along each axis.
   private let origin: [Int]
   /// Chunks of the volume along each axis.
@@ -58,12 +71,12 @@ public struct ChunkGrid: Sendable {
       .ordinary)
   }
 
-  /// As above; with slabs of one layer of chunks along `slabAxis`, and `phase` voxels of the first
+  /// As above; with slabs of one layer of chunks along `slabAxis`, and `lead` voxels of the first
   /// chunk before the shape, along each axis.
-  init?(shape: [Int], chunk: [Int], voxelBytes: Int, slabAxis: Int, phase: [Int]) {
+  init?(shape: [Int], chunk: [Int], voxelBytes: Int, slabAxis: Int, lead: [Int]) {
     self.init(
-      shape: shape, chunk: chunk, voxelBytes: voxelBytes, start: phase,
-      whole: zip(shape, phase).map(+), .layers(slabAxis))
+      shape: shape, chunk: chunk, voxelBytes: voxelBytes, start: lead,
+      whole: zip(shape, lead).map(+), .layers(slabAxis))
   }
 
   /// A window of this volume's voxels.
@@ -107,10 +120,10 @@ public struct ChunkGrid: Sendable {
     self.shape = shape
     self.chunk = chunk
     self.voxelBytes = voxelBytes
-    phase = zip(start, chunk).map { $0 % $1 }
+    lead = zip(start, chunk).map { $0 % $1 }
     origin = zip(start, chunk).map { $0 / $1 }
     // What the first chunks hold before the window counts, too.
-    let span = zip(phase, shape).map(+)
+    let span = zip(lead, shape).map(+)
     counts = zip(span, chunk).map { ($0 + $1 - 1) / $1 }
     wholeCounts = zip(whole, chunk).map { ($0 + $1 - 1) / $1 }
     var chunkBytes = voxelBytes
@@ -171,7 +184,7 @@ public struct ChunkGrid: Sendable {
   public var slabCount: Int { slabsAlongAxis * shape[(slabAxis + 1)...].reduce(1, *) }
 
   private var slabsAlongAxis: Int {
-    (phase[slabAxis] + shape[slabAxis] + slabThickness - 1) / slabThickness
+    (lead[slabAxis] + shape[slabAxis] + slabThickness - 1) / slabThickness
   }
 
   /// The slab `number`, counted in the order of the voxels.
@@ -179,53 +192,55 @@ public struct ChunkGrid: Sendable {
     let along = number % slabsAlongAxis
     let above = number / slabsAlongAxis
     // In voxels from the beginning of the first chunk.
-    let begin = max(phase[slabAxis], along * slabThickness)
-    let end = min(phase[slabAxis] + shape[slabAxis], (along + 1) * slabThickness)
+    let begin = max(lead[slabAxis], along * slabThickness)
+    let end = min(lead[slabAxis] + shape[slabAxis], (along + 1) * slabThickness)
     let firstLayer = along * slabThickness / chunk[slabAxis]
     let layers = (end + chunk[slabAxis] - 1) / chunk[slabAxis] - firstLayer
     let layerChunks = counts[..<slabAxis].reduce(1, *)
     let firstChunk = (above * counts[slabAxis] + firstLayer) * layerChunks
     let thickness = end - begin
     return SlabRegion(
-      thickness: thickness, phase: begin - along * slabThickness,
+      thickness: thickness, lead: begin - along * slabThickness,
       bytes: strides[slabAxis] * thickness * voxelBytes,
       chunks: firstChunk..<firstChunk + layers * layerChunks)
   }
 
-  /// The runs of bytes that chunk `index` of a slab and the slab have in common.
+  /// The runs of bytes that a chunk and its slab have in common.
   ///
   /// - Parameters:
   ///   - index: the chunk's place in the slab, from 0, X fastest.
-  ///   - thickness: the slab's, in voxels along `slabAxis`.
-  ///   - phase: voxels of its first chunk before the slab, along `slabAxis`.
+  ///   - slab: one of this grid's.
   /// - Returns: a walk that stands at the first run.
-  func runs(ofChunk index: Int, thickness: Int, phase: Int) -> ChunkRuns {
-    ChunkRuns(self, places(ofChunk: index, thickness: thickness, phase: phase))
+  func runs(ofChunk index: Int, of slab: SlabRegion) -> ChunkRuns {
+    ChunkRuns(self, overlap(ofChunk: index, slab))
   }
 
   /// Whether chunk `index` of a slab reaches past an edge of it.
-  func isPartial(chunk index: Int, thickness: Int, phase: Int) -> Bool {
-    places(ofChunk: index, thickness: thickness, phase: phase)
+  func isPartial(chunk index: Int, of slab: SlabRegion) -> Bool {
+    overlap(ofChunk: index, slab)
       .enumerated().contains { $0.element.count < chunk[$0.offset] }
   }
 
   /// What a chunk and its slab have in common along one axis, in voxels.
-  fileprivate struct Place {
+  struct Overlap {
+    /// Where it begins in the chunk.
     var inChunk: Int
+    /// Where it begins in the slab.
     var inSlab: Int
     var count: Int
   }
 
-  private func places(ofChunk index: Int, thickness: Int, phase slabPhase: Int) -> [Place] {
+  /// The same along each axis of the slab.
+  private func overlap(ofChunk index: Int, _ slab: SlabRegion) -> [Overlap] {
     var rest = index
     return (0...slabAxis).map { axis in
-      let extent = axis == slabAxis ? thickness : shape[axis]
-      let phase = axis == slabAxis ? slabPhase : self.phase[axis]
-      let count = (phase + extent + chunk[axis] - 1) / chunk[axis]
-      let begin = rest % count * chunk[axis] - phase
+      let extent = axis == slabAxis ? slab.thickness : shape[axis]
+      let lead = axis == slabAxis ? slab.lead : self.lead[axis]
+      let count = (lead + extent + chunk[axis] - 1) / chunk[axis]
+      let begin = rest % count * chunk[axis] - lead
       rest /= count
       let first = max(0, begin)
-      return Place(
+      return Overlap(
         inChunk: first - begin, inSlab: first, count: min(extent, begin + chunk[axis]) - first)
     }
   }
@@ -235,77 +250,10 @@ public struct ChunkGrid: Sendable {
 public struct SlabRegion: Sendable {
   /// Voxels along the slab axis.
   public let thickness: Int
-  /// Voxels of its first chunk before it, along the slab axis.
-  let phase: Int
+  /// Voxels of its first chunk that lie before it, along the slab axis.
+  let lead: Int
   /// Bytes of its voxels.
   public let bytes: Int
   /// The numbers of its chunks in the grid, X fastest.
   public let chunks: Range<Int>
-}
-
-/// Walks through the runs of bytes that a chunk and its slab have in common, many at a time.
-struct ChunkRuns {
-  /// Bytes of every run.
-  let count: Int
-  /// How many runs there are at each stop, each so many bytes after the one before.
-  private(set) var rows = 1
-  private(set) var chunkStride = 0
-  private(set) var slabStride = 0
-  /// Offset of the first of them in the chunk and in the slab, in bytes.
-  private(set) var inChunk = 0
-  private(set) var inSlab = 0
-
-  // Along each axis above the rows': how many steps there are, how many were made, and what a
-  // step means in bytes.
-  private var steps: [(extent: Int, position: Int, chunkStride: Int, slabStride: Int)] = []
-
-  fileprivate init(_ grid: ChunkGrid, _ places: [ChunkGrid.Place]) {
-    var chunkStride = grid.voxelBytes
-    for (axis, place) in places.enumerated() {
-      inChunk += place.inChunk * chunkStride
-      inSlab += place.inSlab * grid.strides[axis] * grid.voxelBytes
-      chunkStride *= grid.chunk[axis]
-    }
-    // Leading axes that the chunk spans whole make one longer run.
-    var first = 0
-    var run = places[0].count
-    chunkStride = grid.chunk[0]
-    while first < grid.slabAxis, grid.chunk[first] == grid.shape[first], grid.phase[first] == 0 {
-      first += 1
-      run *= places[first].count
-      chunkStride *= grid.chunk[first]
-    }
-    count = run * grid.voxelBytes
-    var axis = first + 1
-    if axis <= grid.slabAxis {
-      rows = places[axis].count
-      self.chunkStride = chunkStride * grid.voxelBytes
-      slabStride = grid.strides[axis] * grid.voxelBytes
-      chunkStride *= grid.chunk[axis]
-      axis += 1
-    }
-    while axis <= grid.slabAxis {
-      steps.append(
-        (
-          extent: places[axis].count, position: 0, chunkStride: chunkStride * grid.voxelBytes,
-          slabStride: grid.strides[axis] * grid.voxelBytes
-        ))
-      chunkStride *= grid.chunk[axis]
-      axis += 1
-    }
-  }
-
-  /// Goes on to the next rows; false if there are none.
-  mutating func advance() -> Bool {
-    for axis in steps.indices {
-      steps[axis].position += 1
-      inChunk += steps[axis].chunkStride
-      inSlab += steps[axis].slabStride
-      if steps[axis].position < steps[axis].extent { return true }
-      inChunk -= steps[axis].position * steps[axis].chunkStride
-      inSlab -= steps[axis].position * steps[axis].slabStride
-      steps[axis].position = 0
-    }
-    return false
-  }
 }
