@@ -1,4 +1,4 @@
-internal import ByteIO
+public import ByteIO
 internal import SystemPackage
 internal import Frames
 
@@ -37,6 +37,11 @@ final class OutputFolder {
     return path
   }
 
+  /// A name that nothing has, in the folder of `path`.
+  static func temporaryName(beside path: FilePath) -> String {
+    "\(Publishing.parent(of: path.string))/.nifti-write-\(randomIdentifier())"
+  }
+
   /// Gives the flushed file `temporary` the name `path`, for good.
   ///
   /// - Throws: `NIfTIWriter.Exists` if it cannot have it, by now; `IOFailure`.
@@ -58,8 +63,7 @@ final class OutputFolder {
   /// - Throws: `NIfTIWriter.Exists` if it cannot have that name; `IOFailure`.
   func write(_ bytes: [UInt8], as name: String) throws {
     let path = try prepare(name)
-    let parent = Publishing.parent(of: path.string)
-    let temporary = "\(parent)/.nifti-write-\(randomIdentifier())"
+    let temporary = Self.temporaryName(beside: path)
     try Publishing.write(bytes, to: temporary)
     do {
       try publish(temporary, as: path)
@@ -101,5 +105,41 @@ final class OutputFolder {
 
   private func exists(_ path: FilePath, _ cause: NIfTIWriter.Exists.Cause) -> NIfTIWriter.Exists {
     NIfTIWriter.Exists(path: path.string, cause: cause, advice: options.advice)
+  }
+}
+
+extension NIfTIWriter {
+  /// A name that a file or a folder cannot have.
+  public struct Exists: ExplainedError, CustomStringConvertible {
+    /// What is in its way.
+    enum Cause {
+      /// Something that this run did not make.
+      case there
+      /// What another volume of the stream got, under the name that is given if it is another.
+      case made(as: String?)
+      /// A symbolic link, which may lead elsewhere.
+      case link
+    }
+
+    let path: String
+    let cause: Cause
+    let advice: String?
+
+    /// See `ExplainedError`.
+    public var failureKind: FailureKind { .cannotCreate }
+
+    /// `cannot create 'x': reason`.
+    public var description: String {
+      let hint = advice.map { "; \($0)" } ?? ""
+      let reason =
+        switch cause {
+        case .there: "it exists; --force replaces it"
+        case .made(nil): "another volume of this stream has the name\(hint)"
+        case .made(let other?):
+          "the file system takes it for '\(other)', which another volume of this stream has\(hint)"
+        case .link: "it is a symbolic link, which may lead elsewhere"
+        }
+      return "cannot create '\(path)': \(reason)"
+    }
   }
 }
