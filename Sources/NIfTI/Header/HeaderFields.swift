@@ -1,131 +1,115 @@
 internal import ByteIO
 
-/// An integer of a header: its place and size in NIfTI-1 or Analyze, and in NIfTI-2.
-struct IntegerField {
-  let first: Int
-  let firstSize: Int
-  let second: Int
-  let secondSize: Int
-
-  init(first: Int, _ firstSize: Int, second: Int, _ secondSize: Int) {
-    (self.first, self.firstSize) = (first, firstSize)
-    (self.second, self.secondSize) = (second, secondSize)
-  }
-
-  static let headerSize = Self(first: 0, 4, second: 0, 4)
-  static func dim(_ index: Int) -> Self {
-    .init(first: 40 + 2 * index, 2, second: 16 + 8 * index, 8)
-  }
-  static let datatype = Self(first: 70, 2, second: 12, 2)
-  static let bitpix = Self(first: 72, 2, second: 14, 2)
-  static let units = Self(first: 123, 1, second: 500, 4)
-  static let qformCode = Self(first: 252, 2, second: 344, 4)
-  static let sformCode = Self(first: 254, 2, second: 348, 4)
-  static let intentCode = Self(first: 68, 2, second: 504, 4)
-  /// Only in NIfTI-2; in NIfTI-1 it is a real number.
-  static let secondVoxOffset = Self(first: 0, 4, second: 168, 8)
-  /// Only in NIfTI-1 and Analyze.
-  static let firstGlmin = Self(first: 144, 4, second: 0, 4)
-}
-
-/// A real number of a header: 4 bytes in NIfTI-1 or Analyze, 8 in NIfTI-2.
-struct RealField {
-  let first: Int
-  let second: Int
-
-  static func pixdim(_ index: Int) -> Self { .init(first: 76 + 4 * index, second: 104 + 8 * index) }
-  static let slope = Self(first: 112, second: 176)
-  static let intercept = Self(first: 116, second: 184)
-  /// Only in NIfTI-1 and Analyze; in NIfTI-2 it is an integer.
-  static let firstVoxOffset = Self(first: 108, second: 0)
-  /// quatern_b, c and d.
-  static func quaternion(_ index: Int) -> Self {
-    .init(first: 256 + 4 * index, second: 352 + 8 * index)
-  }
-  static func qoffset(_ index: Int) -> Self {
-    .init(first: 268 + 4 * index, second: 376 + 8 * index)
-  }
-  static func srow(_ row: Int, _ column: Int) -> Self {
-    .init(first: 280 + 16 * row + 4 * column, second: 400 + 32 * row + 8 * column)
-  }
-  static func intentParameter(_ index: Int) -> Self {
-    .init(first: 56 + 4 * index, second: 80 + 8 * index)
-  }
-}
-
-/// A text of a header, ended by a zero byte where it is shorter than its room.
-struct TextField {
-  let first: Int
-  let second: Int
-  let room: Int
-
-  static let description = Self(first: 148, second: 240, room: 80)
-  static let intentName = Self(first: 328, second: 508, room: 16)
-}
-
 /// The bytes of a header, and its fields in either byte order and format.
-///
-/// Sources: nifti1.h and nifti2.h of the NIfTI Data Format Working Group.
 struct HeaderFields {
+  /// Bytes of a header of NIfTI-1 or Analyze 7.5.
+  static let firstSize = 348
+  /// Bytes of a header of NIfTI-2.
+  static let secondSize = 540
+  /// Bytes behind the header of a single file, which say whether there are extensions.
+  static let extensionFlagSize = 4
+
   /// At least 348 bytes of NIfTI-1 or Analyze, or 540 of NIfTI-2.
   var bytes: [UInt8]
   let isSecond: Bool
   let isBigEndian: Bool
 
+  /// Bytes of the header itself.
+  var size: Int { isSecond ? Self.secondSize : Self.firstSize }
+
+  // MARK: Fields
+
+  /// An integer; 0 if the format does not have it.
+  ///
+  /// Of a value that is too large, the low bits are stored.
   subscript(_ field: IntegerField) -> Int64 {
-    get {
-      let offset = isSecond ? field.second : field.first
-      switch isSecond ? field.secondSize : field.firstSize {
-      case 1: return Int64(bytes[offset])
-      case 2: return Int64(load(offset, Int16.self))
-      case 4: return Int64(load(offset, Int32.self))
-      default: return load(offset, Int64.self)
-      }
-    }
+    get { (isSecond ? field.second : field.first).map(integer) ?? 0 }
     set {
-      let offset = isSecond ? field.second : field.first
-      switch isSecond ? field.secondSize : field.firstSize {
-      case 1: bytes[offset] = UInt8(truncatingIfNeeded: newValue)
-      case 2: store(Int16(truncatingIfNeeded: newValue), offset)
-      case 4: store(Int32(truncatingIfNeeded: newValue), offset)
-      default: store(newValue, offset)
-      }
+      if let place = isSecond ? field.second : field.first { store(newValue, place) }
     }
   }
 
+  /// A real number; stored as the nearest that its type has, or whole where that is an integer's.
   subscript(_ field: RealField) -> Double {
     get {
-      isSecond
-        ? Double(bitPattern: load(field.second, UInt64.self))
-        : Double(Float(bitPattern: load(field.first, UInt32.self)))
+      let place = isSecond ? field.second : field.first
+      return switch place.type {
+      case .float32: Double(Float(bitPattern: load(place.offset, UInt32.self)))
+      case .float64: Double(bitPattern: load(place.offset, UInt64.self))
+      case .uint8, .int16, .int32, .int64: Double(integer(place))
+      }
     }
     set {
-      if isSecond {
-        store(newValue.bitPattern, field.second)
-      } else {
-        store(Float(newValue).bitPattern, field.first)
+      let place = isSecond ? field.second : field.first
+      switch place.type {
+      case .float32: store(Float(newValue).bitPattern, place.offset)
+      case .float64: store(newValue.bitPattern, place.offset)
+      case .uint8, .int16, .int32, .int64: store(Int64(newValue), place)
       }
     }
   }
 
+  /// A text; stored as far as there is room.
   subscript(_ field: TextField) -> String {
     get {
-      let offset = isSecond ? field.second : field.first
-      return String(decoding: bytes[offset..<offset + field.room].prefix { $0 != 0 }, as: UTF8.self)
+      let place = isSecond ? field.second : field.first
+      return String(decoding: bytes[place].prefix { $0 != 0 }, as: UTF8.self)
     }
     set {
-      let offset = isSecond ? field.second : field.first
-      let text = Array(newValue.utf8.prefix(field.room))
-      let padding = [UInt8](repeating: 0, count: field.room - text.count)
-      bytes.replaceSubrange(offset..<offset + field.room, with: text + padding)
+      let place = isSecond ? field.second : field.first
+      let text = Array(newValue.utf8.prefix(place.count))
+      let padding = [UInt8](repeating: 0, count: place.count - text.count)
+      bytes.replaceSubrange(place, with: text + padding)
     }
+  }
+
+  /// Bytes, as many as the field has; none if the format does not have it.
+  subscript(_ field: BytesField) -> [UInt8] {
+    get { (isSecond ? field.second : field.first).map { Array(bytes[$0]) } ?? [] }
+    set {
+      guard let place = isSecond ? field.second : field.first else { return }
+      precondition(newValue.count == place.count)
+      bytes.replaceSubrange(place, with: newValue)
+    }
+  }
+
+  // MARK: Magic
+
+  /// What follows the letters of NIfTI-2's magic and a zero byte.
+  static let transferMark: [UInt8] = [0x0D, 0x0A, 0x1A, 0x0A]
+
+  /// Says which format this is, voxels in the same file.
+  mutating func setMagic() {
+    self[.magic] = isSecond ? Array("n+2\0".utf8) + Self.transferMark : Array("n+1\0".utf8)
   }
 
   /// Says that the voxels follow directly in the same file, and adds an extension flag of none.
   mutating func beSingleFile() {
-    bytes[isSecond ? 5 : 345] = UInt8(ascii: "+")
-    if isSecond { self[.secondVoxOffset] = 544 } else { self[.firstVoxOffset] = 352 }
-    bytes += [0, 0, 0, 0]
+    self[.magic][1] = UInt8(ascii: "+")
+    self[.voxOffset] = Double(size + Self.extensionFlagSize)
+    bytes += [UInt8](repeating: 0, count: Self.extensionFlagSize)
+  }
+
+  // MARK: Numbers
+
+  private func integer(_ place: NumberPlace) -> Int64 {
+    switch place.type {
+    case .uint8: Int64(bytes[place.offset])
+    case .int16: Int64(load(place.offset, Int16.self))
+    case .int32: Int64(load(place.offset, Int32.self))
+    case .int64: load(place.offset, Int64.self)
+    case .float32, .float64: preconditionFailure("a field that is no integer")
+    }
+  }
+
+  private mutating func store(_ value: Int64, _ place: NumberPlace) {
+    switch place.type {
+    case .uint8: bytes[place.offset] = UInt8(truncatingIfNeeded: value)
+    case .int16: store(Int16(truncatingIfNeeded: value), place.offset)
+    case .int32: store(Int32(truncatingIfNeeded: value), place.offset)
+    case .int64: store(value, place.offset)
+    case .float32, .float64: preconditionFailure("a field that is no integer")
+    }
   }
 
   private func load<T: FixedWidthInteger>(_ offset: Int, _ type: T.Type) -> T {

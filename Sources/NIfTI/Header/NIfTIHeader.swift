@@ -1,9 +1,5 @@
-internal import ByteIO
-
 /// The fields of a NIfTI-1, NIfTI-2 or Analyze 7.5 header that say how to read the voxels and
 /// what they mean, as they stand in the file.
-///
-/// Sources: nifti1.h and nifti2.h of the NIfTI Data Format Working Group.
 struct NIfTIHeader: Sendable {
   /// Which of the three formats.
   enum Format: String, Sendable {
@@ -42,22 +38,25 @@ struct NIfTIHeader: Sendable {
   var quirks: [String] = []
 
   /// Bytes of the header itself.
-  var size: Int { format == .nifti2 ? 540 : 348 }
+  var size: Int { format == .nifti2 ? HeaderFields.secondSize : HeaderFields.firstSize }
 
   /// The least offset of voxels in a single file: header and extension flag.
-  var minimumOffset: Int { size + 4 }
+  var minimumOffset: Int { size + HeaderFields.extensionFlagSize }
 
   /// How many bytes decide which format it is.
-  static let prefixSize = 348
+  static let prefixSize = HeaderFields.firstSize
 
   /// How many bytes the header has that begins with these 348; nil if they begin none.
   static func size(of prefix: [UInt8]) -> Int? {
     guard prefix.count >= prefixSize else { return nil }
     // The magic of NIfTI-2 stands where NIfTI-1 has text; either is believed before the size.
-    if hasSecondMagic(prefix) { return 540 }
-    if hasFirstMagic(prefix) { return 348 }
-    let size = prefix.loadLittle(0, as: Int32.self)
-    return size == 540 || size.byteSwapped == 540 ? 540 : 348
+    if hasSecondMagic(prefix) { return HeaderFields.secondSize }
+    if hasFirstMagic(prefix) { return HeaderFields.firstSize }
+    let saysSecond = [false, true].contains { isBigEndian in
+      let fields = HeaderFields(bytes: prefix, isSecond: true, isBigEndian: isBigEndian)
+      return fields[.headerSize] == HeaderFields.secondSize
+    }
+    return saysSecond ? HeaderFields.secondSize : HeaderFields.firstSize
   }
 
   /// Whether bytes are marked as those of NIfTI.
@@ -66,11 +65,13 @@ struct NIfTIHeader: Sendable {
   }
 
   private static func hasFirstMagic(_ prefix: [UInt8]) -> Bool {
-    ["n+1\0", "ni1\0"].contains { prefix[344..<348].elementsEqual($0.utf8) }
+    let magic = HeaderFields(bytes: prefix, isSecond: false, isBigEndian: false)[.magic]
+    return ["n+1\0", "ni1\0"].contains { magic.elementsEqual($0.utf8) }
   }
 
   private static func hasSecondMagic(_ prefix: [UInt8]) -> Bool {
-    ["n+2", "ni2"].contains { prefix[4..<7].elementsEqual($0.utf8) }
+    let magic = HeaderFields(bytes: prefix, isSecond: true, isBigEndian: false)[.magic]
+    return ["n+2", "ni2"].contains { magic.starts(with: $0.utf8) }
   }
 
   /// Reads a header of 348 or 540 bytes.
@@ -80,12 +81,14 @@ struct NIfTIHeader: Sendable {
   ///   - path: for messages.
   /// - Throws: `NIfTIError` if it is no header of a kind that is read.
   init(_ bytes: [UInt8], path: String) throws(NIfTIError) {
-    precondition(bytes.count == 348 || bytes.count == 540)
-    let isSecond = bytes.count == 540
+    let isSecond = bytes.count == HeaderFields.secondSize
+    precondition(isSecond || bytes.count == HeaderFields.firstSize)
+    let little = HeaderFields(bytes: bytes, isSecond: isSecond, isBigEndian: false)
+    let big = HeaderFields(bytes: bytes, isSecond: isSecond, isBigEndian: true)
     format = isSecond ? .nifti2 : .nifti1
     var quirks: [String] = []
 
-    let magic = Array(isSecond ? bytes[4..<12] : bytes[344..<348])
+    let magic = little[.magic]
     switch String(decoding: magic.prefix(4), as: UTF8.self) {
     case "n+1\0", "n+2\0": isPair = false
     case "ni1\0", "ni2\0": isPair = true
@@ -96,29 +99,22 @@ struct NIfTIHeader: Sendable {
       format = .analyze75
       isPair = true
     }
-    if isSecond, Array(magic[4...]) != [0x0D, 0x0A, 0x1A, 0x0A] {
+    if isSecond, Array(magic[4...]) != HeaderFields.transferMark {
       throw NIfTIError(path, "its magic was mangled, as by a transfer in text mode")
     }
 
-    let length = bytes.loadLittle(0, as: Int32.self)
-    let wanted = Int32(bytes.count)
     // dim[0] has only seven values that are good, and none of them is good the other way round.
-    let dimLittle =
-      isSecond ? bytes.loadLittle(16, as: Int64.self) : Int64(bytes.loadLittle(40, as: Int16.self))
-    let dimBig =
-      isSecond
-      ? bytes.loadLittle(16, as: Int64.self).byteSwapped
-      : Int64(bytes.loadLittle(40, as: Int16.self).byteSwapped)
-    if length == wanted {
+    let (dimLittle, dimBig) = (little[.dim(0)], big[.dim(0)])
+    if little[.headerSize] == bytes.count {
       isBigEndian = false
-    } else if length.byteSwapped == wanted {
+    } else if big[.headerSize] == bytes.count {
       isBigEndian = true
     } else {
       guard format != .analyze75, (1...7).contains(dimLittle) || (1...7).contains(dimBig) else {
         throw NIfTIError(path, "not a NIfTI file")
       }
       isBigEndian = !(1...7).contains(dimLittle)
-      quirks.append("sizeof_hdr is wrong, taken as \(wanted)")
+      quirks.append("sizeof_hdr is wrong, taken as \(bytes.count)")
     }
     guard (1...7).contains(isBigEndian ? dimBig : dimLittle) else {
       throw NIfTIError(
@@ -128,12 +124,12 @@ struct NIfTIHeader: Sendable {
           : "it has \(isBigEndian ? dimBig : dimLittle) dimensions (dim[0]), not 1 to 7")
     }
 
-    let f = HeaderFields(bytes: bytes, isSecond: isSecond, isBigEndian: isBigEndian)
+    let f = isBigEndian ? big : little
     dim = (0..<8).map { f[.dim($0)] }
     datatype = Int(f[.datatype])
     bitpix = Int(f[.bitpix])
     pixdim = (0..<8).map { f[.pixdim($0)] }
-    voxOffset = isSecond ? Double(f[.secondVoxOffset]) : f[.firstVoxOffset]
+    voxOffset = f[.voxOffset]
     slope = f[.slope]
     intercept = f[.intercept]
     units = Int(f[.units])
@@ -146,7 +142,7 @@ struct NIfTIHeader: Sendable {
     intentParameters = (0..<3).map { f[.intentParameter($0)] }
     intentName = f[.intentName]
     descrip = f[.description]
-    glmin = isSecond ? 0 : Int(f[.firstGlmin])
+    glmin = Int(f[.glmin])
     self.quirks = quirks
     if format == .analyze75 { forgetWhatAnalyzeLacks() }
   }

@@ -25,15 +25,13 @@ enum NewHeader {
     }
     let isSecond = volume.shape.contains { $0 > Int(Int16.max) }
     var f = HeaderFields(
-      bytes: [UInt8](repeating: 0, count: isSecond ? 540 : 348), isSecond: isSecond,
-      isBigEndian: false)
-    f[.headerSize] = Int64(f.bytes.count)
-    if isSecond {
-      f.bytes.replaceSubrange(4..<12, with: Array("n+2".utf8) + [0, 0x0D, 0x0A, 0x1A, 0x0A])
-    } else {
-      f.bytes[38] = UInt8(ascii: "r")  // `regular`, which some Analyze readers ask for
-      f.bytes.replaceSubrange(344..<348, with: Array("n+1".utf8) + [0])
-    }
+      bytes: [UInt8](
+        repeating: 0, count: isSecond ? HeaderFields.secondSize : HeaderFields.firstSize),
+      isSecond: isSecond, isBigEndian: false)
+    f[.headerSize] = Int64(f.size)
+    f.setMagic()
+    // What some Analyze readers ask for.
+    if !isSecond { f[.regular] = [UInt8(ascii: "r")] }
     f[.dim(0)] = Int64(volume.shape.count)
     for axis in 0..<7 {
       f[.dim(axis + 1)] = Int64(axis < volume.shape.count ? volume.shape[axis] : 1)
@@ -116,7 +114,7 @@ enum NewHeader {
       NIfTIError(volume.label, "\(name) cannot hold its '\(key)'", kind: .unwritable)
     }
     let read: VolumeHeader
-    do { read = try ParsedHeader(Array(made.bytes.dropLast(4))).volume } catch {
+    do { read = try ParsedHeader(Array(made.bytes.prefix(made.size))).volume } catch {
       throw refusal("shape")
     }
     let forms = NewTransforms(volume)
