@@ -105,6 +105,9 @@ public final class InputFile: @unchecked Sendable {
     return FileStatus(status)
   }
 
+  /// Whether this is a terminal.
+  public var isTerminal: Bool { isatty(descriptor.rawValue) == 1 }
+
   /// Asks for a pipe as large as a data frame, where this is a pipe; nothing if it is refused.
   public func widenPipe() { widen(descriptor) }
 }

@@ -2,7 +2,7 @@ public import ByteIO
 
 /// Text on standard output, buffered, with every write checked.
 public final class LineWriter {
-  private let output = OutputFile(borrowing: 1, name: "standard output")
+  private let output = OutputFile.standardOutput
   private var buffer: [UInt8] = []
   /// Whether a person reads along.
   public let isTerminal: Bool
@@ -39,7 +39,7 @@ public final class LineWriter {
 ///
 /// - Throws: `ToolFailure` if it is a terminal.
 public func binaryOutput() throws -> OutputFile {
-  let output = OutputFile(borrowing: 1, name: "standard output")
+  let output = OutputFile.standardOutput
   guard !output.isTerminal else {
     throw ToolFailure(
       .usage, "will not write volumes to a terminal; send standard output to a pipe or a file")
@@ -51,9 +51,10 @@ public func binaryOutput() throws -> OutputFile {
 ///
 /// - Throws: `ToolFailure` if it is a terminal.
 public func binaryInput() throws -> InputFile {
-  guard !OutputFile(borrowing: 0, name: "standard input").isTerminal else {
+  let input = InputFile.standardInput
+  guard !input.isTerminal else {
     throw ToolFailure(
       .usage, "standard input is a terminal; volumes come through a pipe, from nifti-cat say")
   }
-  return InputFile(borrowing: 0, name: "standard input")
+  return input
 }

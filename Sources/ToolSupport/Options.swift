@@ -109,6 +109,15 @@ public func requireLocal(_ paths: [String]) throws {
   }
 }
 
+/// Refuses standard input where it is named more than once among operands and values of options.
+///
+/// - Throws: `ValidationError`.
+public func requireStandardInputOnce(_ names: [String]) throws {
+  guard names.count(where: { StandardStream.isMeant(by: $0) }) <= 1 else {
+    throw ValidationError("\(StandardStream.inputName) can be read once only")
+  }
+}
+
 /// A key and a value, from `KEY=VALUE`.
 public struct KeyValue: ExpressibleByArgument, Sendable {
   /// What stands before the first `=`.

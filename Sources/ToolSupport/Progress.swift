@@ -34,7 +34,7 @@ public final class Progress: @unchecked Sendable {
   ///   - quiet: whether nothing is to be shown.
   ///   - takesStream: whether what it works on comes from another tool of the pipeline.
   public init(_ tool: String, quiet: Bool, takesStream: Bool = false) {
-    isShown = !quiet && isatty(2) == 1
+    isShown = !quiet && OutputFile.standardError.isTerminal
     self.tool = tool
     self.takesStream = takesStream
     drawn = takesStream ? begun + Self.patience - Self.interval : 0

@@ -94,6 +94,5 @@ private func usageLine(_ text: String) -> String {
 
 /// Writes to stderr, where nothing more can be done about a failure.
 func writeError(_ text: String) {
-  let output = OutputFile(borrowing: 2, name: "standard error")
-  try? output.write(Array(text.utf8))
+  try? OutputFile.standardError.write(Array(text.utf8))
 }

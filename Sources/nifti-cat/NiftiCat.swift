@@ -100,11 +100,11 @@ struct NiftiCat: Tool {
       throw ValidationError("--path-column, --path-base and --missing are for --table")
     }
     guard path.allSatisfy({ !$0.isEmpty }) else { throw ValidationError("a path is empty") }
-    guard path.count(where: { $0 == "-" }) + (filesFrom == "-" ? 1 : 0) <= 1 else {
-      throw ValidationError("standard input can be read once only")
-    }
+    try requireStandardInputOnce(path + [filesFrom].compactMap(\.self))
     try requireLocal(path + [filesFrom, table, pathBase].compactMap(\.self))
-    guard stdinName.map({ !$0.isEmpty && path.contains("-") }) != false else {
+    guard
+      stdinName.map({ !$0.isEmpty && path.contains(where: StandardStream.isMeant(by:)) }) != false
+    else {
       throw ValidationError("--stdin-name is for standard input, which - names")
     }
     _ = try rule
@@ -174,12 +174,12 @@ struct NiftiCat: Tool {
   }
 
   private func input(_ name: String) throws -> InputFile {
-    if name == "-" { return InputFile(borrowing: 0, name: "standard input") }
-    return try InputFile(filePaths(of: [name])[0])
+    StandardStream.isMeant(by: name)
+      ? .standardInput : try InputFile(filePaths(of: [name])[0])
   }
 
   private func totalSize(_ paths: [FilePath]) -> UInt64 {
-    let sources = SourceList(paths.filter { $0 != "-" }, list: nil)
+    let sources = SourceList(paths.filter { !StandardStream.isMeant(by: $0) }, list: nil)
     var sum: UInt64 = 0
     while true {
       do {

@@ -49,13 +49,20 @@ struct NiftiWrite: Tool {
     if output.isEmpty { throw ValidationError("--output is empty") }
   }
 
+  /// Whether one volume is written to standard output, and no folder.
+  private var isForStandardOutput: Bool { StandardStream.isMeant(by: output) }
+
   func execute() throws -> ExitStatus {
     let input = try binaryInput()
-    if output == "-" { _ = try binaryOutput() } else { try Publishing.makeDirectories(output) }
+    if isForStandardOutput {
+      _ = try binaryOutput()
+    } else {
+      try Publishing.makeDirectories(output)
+    }
     let template = try template
     let writer = NIfTIWriter(
       .init(
-        folder: output == "-" ? nil : output, name: template, gzip: gzip,
+        folder: isForStandardOutput ? nil : output, name: template, gzip: gzip,
         replaces: force, advice: "--name makes names that differ"))
     let progress = Progress(Self.toolName, quiet: quiet, takesStream: true)
     let reader = FrameReader(input)
@@ -68,7 +75,7 @@ struct NiftiWrite: Tool {
       throw error
     }
     progress.finish()
-    if output == "-", writer.volumes == 0 {
+    if isForStandardOutput, writer.volumes == 0 {
       throw ToolFailure(.noInput, "nothing written: the stream holds no volume")
     }
     guard lost > 0 else { return .done }

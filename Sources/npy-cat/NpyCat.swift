@@ -77,9 +77,7 @@ struct NpyCat: Tool {
       throw ValidationError("--as makes no complex numbers")
     }
     guard path.allSatisfy({ !$0.isEmpty }) else { throw ValidationError("a path is empty") }
-    guard path.count(where: { $0 == "-" }) <= 1 else {
-      throw ValidationError("standard input can be read once only")
-    }
+    try requireStandardInputOnce(path)
     try requireLocal(path)
     guard [affine != nil, spacing != nil, like != nil].count(where: { $0 }) <= 1 else {
       throw ValidationError("--affine, --spacing and --like exclude each other")
@@ -139,11 +137,11 @@ struct NpyCat: Tool {
     _ progress: Progress
   ) throws {
     let stem = file.stem ?? path
-    if path == "-" {
-      let copy = try spool(InputFile(borrowing: 0, name: "standard input"))
+    if StandardStream.isMeant(by: path) {
+      let input = InputFile.standardInput
+      let copy = try spool(input)
       try pass(
-        try NpyArray(copy, name: "standard input", as: type), "stdin", geometry, to: writer,
-        progress)
+        try NpyArray(copy, name: input.path, as: type), "stdin", geometry, to: writer, progress)
     } else if file.extension == "npz" {
       let archive = try NpzArchive(path)
       if let array, !archive.names.contains(array) {

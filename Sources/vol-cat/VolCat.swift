@@ -155,8 +155,7 @@ struct VolCat: Tool {
   /// Answers requests until there are no more.
   private func serve(_ snapshot: Snapshot, _ output: OutputFile) throws -> ExitStatus {
     let server = try RegionServer(snapshot, collection: collection, to: output, jobs: jobs.count)
-    var requests = LineList(
-      InputFile(borrowing: 0, name: "standard input"), nulSeparated: false)
+    var requests = LineList(.standardInput, nulSeparated: false)
     do {
       while let request = try requests.next() { try server.take(request) }
       try server.end()

@@ -95,8 +95,8 @@ struct VolCommit: Tool {
   }
 
   private func readObject(_ path: String) throws -> JSONObject {
-    let name = path == "-" ? "standard input" : path
-    let file = path == "-" ? InputFile(borrowing: 0, name: name) : try InputFile(path)
+    let file = try InputFile(operand: path)
+    let name = file.path
     var bytes = [UInt8](repeating: 0, count: (16 << 20) + 1)
     var count = 0
     while count < bytes.count {

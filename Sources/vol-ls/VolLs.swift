@@ -91,11 +91,11 @@ struct VolLs: Tool {
     if !refs, !obsID.isEmpty || location != nil {
       throw ValidationError("single volumes and --location are for --refs")
     }
-    if refs, dataset.path == "-" { throw ValidationError("--refs is about a dataset") }
-    if kinds > 0, !refs, collection != nil || dataset.path == "-" {
+    if refs, isStream { throw ValidationError("--refs is about a dataset") }
+    if kinds > 0, !refs, collection != nil || isStream {
       throw ValidationError("this option lists a whole dataset, no collection and no stream")
     }
-    if dataset.path == "-", collection != nil {
+    if isStream, collection != nil {
       throw ValidationError("a stream has no collections")
     }
     if manifest || sha256 || refs, json || tsv {
@@ -106,12 +106,15 @@ struct VolLs: Tool {
     }
   }
 
+  /// Whether it is about a stream of frames, not about a dataset.
+  private var isStream: Bool { StandardStream.isMeant(by: dataset.path) }
+
   private var style: Listing.Style { json ? .json : tsv ? .tsv : .table }
 
   func execute() throws -> ExitStatus {
     let output = LineWriter()
     var status = ExitStatus.done
-    if dataset.path == "-" {
+    if isStream {
       status = try listStream(output)
     } else if snapshots {
       try listSnapshots(output)

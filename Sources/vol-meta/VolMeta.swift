@@ -66,9 +66,9 @@ struct VolMeta: Tool {
 
   func execute() throws -> ExitStatus {
     if !prints {
-      let input = InputFile(borrowing: 0, name: "standard input")
+      let input = InputFile.standardInput
       var head: [UInt8] = []
-      if !OutputFile(borrowing: 0, name: "standard input").isTerminal {
+      if !input.isTerminal {
         head = [UInt8](repeating: 0, count: 1 << 16)
         let count = try head.withUnsafeMutableBytes { try input.read(into: $0) }
         head.removeSubrange(count...)

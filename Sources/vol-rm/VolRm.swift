@@ -122,9 +122,7 @@ struct VolRm: Tool {
     var seen: Set<TextDigest> = []
     var ids = obsID.filter { seen.insert(TextDigest($0)).inserted }
     guard let filesFrom else { return ids }
-    let file =
-      filesFrom == "-"
-      ? InputFile(borrowing: 0, name: "standard input") : try InputFile(filesFrom)
+    let file = try InputFile(operand: filesFrom)
     var list = LineList(file, nulSeparated: null)
     while let line = try list.next() {
       guard let id = ExactString(validating: line) else {

@@ -60,9 +60,9 @@ struct FolderWalk {
   mutating func next() throws -> SourcePath? {
     if let path = start {
       start = nil
-      guard path != "-", let status = try FoundFile.status(of: path), status.kind == .folder else {
-        return try named(path)
-      }
+      guard !StandardStream.isMeant(by: path), let status = try FoundFile.status(of: path),
+        status.kind == .folder
+      else { return try named(path) }
       try enter(path, status.identity)
     }
     while let folder = open.last {

@@ -35,10 +35,13 @@ public final class NIfTIFile {
   ///     those who read many files at once.
   /// - Throws: `NIfTIError` for what is refused; `IOFailure`; what `claim` throws.
   public init(_ source: SourcePath, claim: @escaping (Int) throws -> Void = { _ in }) throws {
-    let path = source.isStandardInput ? "standard input" : source.header.string
+    let path = source.isStandardInput ? StandardStream.inputName : source.header.string
     // What is wrong with the voxels is wrong with the file that they are in.
     voxelPath = source.image?.string ?? path
-    let file = source.isPipeOfShell ? try Self.pipe(source) : try FoundFile.open(source.header)
+    // A pipe that the shell made is waited for.
+    let file =
+      source.isPipeOfShell
+      ? try InputFile(operand: source.header) : try FoundFile.open(source.header)
     var (stream, compression, size) = try Self.open(file, claim: claim)
     var bytes = try stream.take(NIfTIHeader.prefixSize)
     guard !bytes.isEmpty else { throw NIfTIError(path, "the file is empty") }
@@ -179,12 +182,6 @@ public final class NIfTIFile {
   }
 
   // MARK: Opening
-
-  /// A pipe that the shell made, which is waited for.
-  private static func pipe(_ source: SourcePath) throws -> InputFile {
-    source.isStandardInput
-      ? InputFile(borrowing: 0, name: "standard input") : try InputFile(source.header)
-  }
 
   /// Looks at the first bytes of a file: its contents, how they are compressed, and their length
   /// where it is known.

@@ -30,7 +30,7 @@ public struct SourcePath: Sendable, Equatable {
   }
 
   /// Whether this is standard input.
-  public var isStandardInput: Bool { header == "-" }
+  public var isStandardInput: Bool { StandardStream.isMeant(by: header) }
 
   /// Whether this is a pipe that the shell made, as `-` and `<(...)` are, which is waited for.
   var isPipeOfShell: Bool {
@@ -46,7 +46,7 @@ public struct SourcePath: Sendable, Equatable {
 
   /// The name of the volume: without folder and endings.
   public var name: String {
-    if known == "-" { return "stdin" }
+    if StandardStream.isMeant(by: known) { return "stdin" }
     var path = known
     if Self.role(of: path) != nil {
       path = Self.uncompressed(path)

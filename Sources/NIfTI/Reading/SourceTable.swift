@@ -75,7 +75,7 @@ public struct SourceTable {
       }
     }
     guard var path else { throw FormatError(reader.path, "line \(line.number) has no path") }
-    guard path != "-" else {
+    guard !StandardStream.isMeant(by: path) else {
       throw FormatError(reader.path, "line \(line.number) names standard input, not a file")
     }
     path = folder.pushing(path)

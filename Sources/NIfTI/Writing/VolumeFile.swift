@@ -12,7 +12,7 @@ final class VolumeFile {
   /// Writes to standard output; through gzip at level 1 to 9 if it is given.
   init(gzip: Int?) {
     place = nil
-    file = OutputFile(borrowing: 1, name: "standard output")
+    file = .standardOutput
     stream = OutputStream(file, gzip: gzip)
   }
 
