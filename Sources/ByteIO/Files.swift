@@ -51,6 +51,22 @@ public final class InputFile: @unchecked Sendable {
     }
   }
 
+  /// Copies all that comes from `input` to a scratch file in `folder`, where it can be read at any
+  /// place.
+  ///
+  /// - Throws: `IOFailure`, of `input` or of the scratch file.
+  public convenience init(
+    copying input: InputFile, toScratchIn folder: String
+  ) throws(IOFailure) {
+    let file = try OutputFile(scratchIn: folder)
+    let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 64)
+    defer { buffer.deallocate() }
+    while case let count = try input.read(into: buffer), count > 0 {
+      try file.write(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
+    }
+    try self.init(reading: file)
+  }
+
   /// Takes a descriptor that is open already and stays so, such as 0.
   public init(borrowing descriptor: Int32, name: String) {
     path = name

@@ -139,7 +139,7 @@ struct NpyCat: Tool {
     let stem = file.stem ?? path
     if StandardStream.isMeant(by: path) {
       let input = InputFile.standardInput
-      let copy = try spool(input)
+      let copy = try InputFile(copying: input, toScratchIn: temporaryDirectory())
       try pass(
         try NpyArray(copy, name: input.path, as: type), "stdin", geometry, to: writer, progress)
     } else if file.extension == "npz" {
@@ -190,17 +190,6 @@ struct NpyCat: Tool {
     let snapshot = try like.openSnapshot(expecting: nil)
     try snapshot.requireCollection(collection)
     return ArrayGeometry(like: snapshot, collection)
-  }
-
-  /// Copies what comes to a file without a name, where it can be read at any place.
-  private func spool(_ input: InputFile) throws -> InputFile {
-    let file = try OutputFile(scratchIn: temporaryDirectory())
-    let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 64)
-    defer { buffer.deallocate() }
-    while case let count = try input.read(into: buffer), count > 0 {
-      try file.write(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
-    }
-    return try InputFile(reading: file)
   }
 
   static func main() { start() }
