@@ -9,12 +9,16 @@ public final class InputFile: @unchecked Sendable {
   private let descriptor: FileDescriptor
   private let owned: Bool
 
-  /// Opens `path`.
+  /// Opens `path`; where it is a named pipe, its writer is awaited if `waiting`.
+  ///
+  /// - Throws: `IOFailure`.
   public convenience init(_ path: String, waiting: Bool = true) throws(IOFailure) {
     try self.init(FilePath(path), waiting: waiting)
   }
 
   /// Opens `path`; where it is a named pipe, its writer is awaited if `waiting`.
+  ///
+  /// - Throws: `IOFailure`.
   public init(_ path: FilePath, waiting: Bool = true) throws(IOFailure) {
     self.path = path.string
     owned = true
@@ -79,13 +83,18 @@ public final class InputFile: @unchecked Sendable {
   }
 
   /// Reads up to `buffer.count` bytes at the file's own position; 0 at its end.
+  ///
+  /// - Throws: `IOFailure`.
   public func read(into buffer: UnsafeMutableRawBufferPointer) throws(IOFailure) -> Int {
     try retrying(
       .transfer, "read", path, awaiting: Awaited(descriptor: descriptor, isInput: true)
     ) { try descriptor.read(into: buffer) }
   }
 
-  /// Fills `buffer` from byte `offset` of the file on; returns less only at its end.
+  /// Fills `buffer` from byte `offset` of the file on.
+  ///
+  /// - Returns: how many bytes were read, less than `buffer.count` only at the file's end.
+  /// - Throws: `IOFailure`.
   public func read(
     at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer
   ) throws(IOFailure) -> Int {
@@ -107,12 +116,16 @@ public final class InputFile: @unchecked Sendable {
   var rawDescriptor: Int32 { descriptor.rawValue }
 
   /// Its size in bytes if it is a regular file.
+  ///
+  /// - Throws: `IOFailure`.
   public func size() throws(IOFailure) -> UInt64? {
     let status = try status()
     return status.kind == .file ? status.size : nil
   }
 
   /// What was opened, whatever its name stands for by now.
+  ///
+  /// - Throws: `IOFailure`.
   public func status() throws(IOFailure) -> FileStatus {
     var status = stat()
     guard fstat(descriptor.rawValue, &status) == 0 else {
@@ -138,6 +151,8 @@ public final class OutputFile: @unchecked Sendable {
   private var isOpen = true
 
   /// Creates `path`, which must not exist.
+  ///
+  /// - Throws: `IOFailure`, with `fileExists` if it does.
   public init(creating path: String) throws(IOFailure) {
     self.path = path
     descriptor = try retrying(.create, "create", path) {
@@ -191,6 +206,8 @@ public final class OutputFile: @unchecked Sendable {
   var rawDescriptor: Int32 { descriptor.rawValue }
 
   /// Writes all of `bytes`.
+  ///
+  /// - Throws: `IOFailure`.
   public func write(_ bytes: UnsafeRawBufferPointer) throws(IOFailure) {
     var rest = bytes
     while !rest.isEmpty {
@@ -200,6 +217,8 @@ public final class OutputFile: @unchecked Sendable {
   }
 
   /// Writes all of `bytes`.
+  ///
+  /// - Throws: `IOFailure`.
   public func write(_ bytes: [UInt8]) throws(IOFailure) {
     // withUnsafeBytes forgets the type of what its closure throws.
     let result = bytes.withUnsafeBytes { bytes in
@@ -209,6 +228,8 @@ public final class OutputFile: @unchecked Sendable {
   }
 
   /// Writes `first`, then `second`, in one call where the system takes both.
+  ///
+  /// - Throws: `IOFailure`.
   public func write(
     _ first: UnsafeRawBufferPointer, _ second: UnsafeRawBufferPointer
   ) throws(IOFailure) {
@@ -229,7 +250,9 @@ public final class OutputFile: @unchecked Sendable {
     }
   }
 
-  /// Writes all of `bytes` at byte `offset`.
+  /// Writes all of `bytes` from byte `offset` of the file on.
+  ///
+  /// - Throws: `IOFailure`.
   public func write(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) throws(IOFailure) {
     var done = 0
     while done < bytes.count {
@@ -239,7 +262,9 @@ public final class OutputFile: @unchecked Sendable {
     }
   }
 
-  /// Fills `buffer` from byte `offset`; bytes that were never written are zero.
+  /// Fills `buffer` from byte `offset` of the file on; bytes that were never written are zero.
+  ///
+  /// - Throws: `IOFailure`.
   public func read(
     at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer
   ) throws(IOFailure) {
@@ -302,6 +327,8 @@ public final class OutputFile: @unchecked Sendable {
   }
 
   /// Cuts the file to `size` bytes and goes on writing there.
+  ///
+  /// - Throws: `IOFailure`.
   public func truncate(to size: UInt64) throws(IOFailure) {
     try retrying(.transfer, "truncate", path) {
       if ftruncate(descriptor.rawValue, Int(size)) != 0 { throw Errno(rawValue: errno) }
@@ -310,6 +337,8 @@ public final class OutputFile: @unchecked Sendable {
   }
 
   /// Flushes the file to disk.
+  ///
+  /// - Throws: `IOFailure`.
   public func sync() throws(IOFailure) {
     try retrying(.transfer, "flush", path) {
       if fsync(descriptor.rawValue) != 0 { throw Errno(rawValue: errno) }
@@ -317,6 +346,8 @@ public final class OutputFile: @unchecked Sendable {
   }
 
   /// Closes the file, where the last write errors of network file systems come out.
+  ///
+  /// - Throws: `IOFailure`; the file is closed all the same.
   public func close() throws(IOFailure) {
     guard isOpen else { return }
     isOpen = false

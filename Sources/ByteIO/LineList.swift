@@ -27,7 +27,14 @@ public struct LineList {
   private var start = 0
   private var isAtEnd = false
 
-  /// Reads from `file`, after `head`, which was taken from it already.
+  /// Reads from `file`.
+  ///
+  /// - Parameters:
+  ///   - file: where the items are.
+  ///   - nulSeparated: whether each ends in NUL, not in a line feed.
+  ///   - maximum: the most bytes of an item.
+  ///   - head: what was taken from the file already.
+  ///   - isStrict: whether an empty item, or a last one without its end, is an error.
   public init(
     _ file: InputFile, nulSeparated: Bool, maximum: Int = 1 << 16, head: [UInt8] = [],
     isStrict: Bool = false

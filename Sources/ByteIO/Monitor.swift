@@ -22,6 +22,8 @@ public final class Monitor: @unchecked Sendable {
   }
 
   /// Runs `body` while holding the lock, and wakes all who wait.
+  ///
+  /// - Throws: what `body` throws.
   public func update<T, E: Error>(_ body: () throws(E) -> T) throws(E) -> T {
     pthread_mutex_lock(mutex)
     defer {

@@ -126,6 +126,8 @@ public final class OrderedPipeline<Worker, Input: Sendable, Output: Sendable>: @
   public var isIdle: Bool { monitor.update { sunk == submitted } }
 
   /// Waits until all items came out.
+  ///
+  /// - Throws: the first error of either closure.
   public func finish() throws {
     monitor.update { isFinished = true }
     join()

@@ -10,7 +10,7 @@ public struct TextDigest: Hashable, Comparable, Sendable {
     self.init(digest, at: 0)
   }
 
-  /// The digest that stands at `offset`.
+  /// The digest whose 16 bytes stand at byte `offset`.
   package init(_ bytes: [UInt8], at offset: Int) {
     high = bytes.loadLittle(offset, as: UInt64.self).byteSwapped
     low = bytes.loadLittle(offset + 8, as: UInt64.self).byteSwapped

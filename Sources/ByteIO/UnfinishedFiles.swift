@@ -20,6 +20,8 @@ public final class UnfinishedFiles: @unchecked Sendable {
   /// From now on signals remove the files; to be called before there are other threads.
   ///
   /// A signal that the parent had ignored, as nohup(1) does, is ignored still.
+  ///
+  /// - Throws: `ThreadRefused`; signals then do what they did.
   public func removeOnSignal() throws(ThreadRefused) {
     for number in [SIGINT, SIGTERM, SIGHUP] where volpipe_is_ignored(number) == 0 {
       sigaddset(&signals, number)
@@ -34,6 +36,8 @@ public final class UnfinishedFiles: @unchecked Sendable {
   }
 
   /// Makes the file `path` by `body`.
+  ///
+  /// - Throws: what `body` throws.
   public func making<T>(_ path: String, _ body: () throws -> T) throws -> T {
     try monitor.update {
       paths.insert(path)
@@ -42,6 +46,8 @@ public final class UnfinishedFiles: @unchecked Sendable {
   }
 
   /// Finishes all files by `body`, which no signal but a second one interrupts.
+  ///
+  /// - Throws: what `body` throws; the files are then as unfinished as before.
   public func finishing<T>(_ body: () throws -> T) throws -> T {
     try monitor.update {
       let result = try body()

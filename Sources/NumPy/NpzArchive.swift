@@ -34,9 +34,13 @@ public final class NpzArchive {
 
   deinit { zip_discard(archive) }
 
-  /// Copies array `number` to a scratch file in `folder`, and opens it as one of values of type
-  /// `wanted`.
+  /// Copies an array to a scratch file, and opens it.
   ///
+  /// - Parameters:
+  ///   - number: its place in `names`, from 0.
+  ///   - folder: where the scratch file may be made, which has no name.
+  ///   - wanted: as `NpyArray` takes it.
+  /// - Returns: the array, whose file is the copy.
   /// - Throws: `FormatError` if it is damaged, or longer than its header says: then nothing but its
   ///   header is copied; `IOFailure`.
   public func array(

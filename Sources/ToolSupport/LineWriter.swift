@@ -11,6 +11,8 @@ public final class LineWriter {
   public init() { isTerminal = output.isTerminal }
 
   /// Writes `text` and a line feed; to a terminal, what it would act on is made visible.
+  ///
+  /// - Throws: `IOFailure`.
   public func line(_ text: String) throws(IOFailure) {
     buffer += (isTerminal ? visible(text, keepingTabs: true) : text).utf8
     buffer.append(0x0A)
@@ -18,12 +20,16 @@ public final class LineWriter {
   }
 
   /// Writes bytes as they are.
+  ///
+  /// - Throws: `IOFailure`.
   public func bytes(_ bytes: [UInt8]) throws(IOFailure) {
     buffer += bytes
     if buffer.count >= 1 << 16 { try flush() }
   }
 
   /// Writes what is left and closes standard output, where some errors only come out.
+  ///
+  /// - Throws: `IOFailure`.
   public func finish() throws(IOFailure) {
     try flush()
     try output.close()

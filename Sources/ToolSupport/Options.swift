@@ -20,6 +20,8 @@ public struct JobsOption: ParsableArguments {
   public var count: Int { jobs ?? processorCount() }
 
   /// Refuses numbers out of range.
+  ///
+  /// - Throws: `ValidationError`.
   public func validate() throws {
     if let jobs, !(1...256).contains(jobs) {
       throw ValidationError("--jobs takes a number from 1 to 256")
@@ -102,6 +104,8 @@ public func requireLocal(_ paths: String?...) throws {
 }
 
 /// The same, of any number.
+///
+/// - Throws: `ValidationError` that names the first.
 public func requireLocal(_ paths: [String]) throws {
   for path in paths where isURL(path) {
     throw ValidationError(

@@ -10,6 +10,9 @@ public let volpipeVersion = "0.1.0"
 /// A failure is one line on stderr, written in one call: `tool: what failed 'subject': cause`.
 public protocol Tool: ParsableCommand {
   /// Does the work.
+  ///
+  /// - Returns: `done`, or `partial` where something was left out.
+  /// - Throws: anything; `explain` makes the message and the exit status.
   mutating func execute() throws -> ExitStatus
 }
 

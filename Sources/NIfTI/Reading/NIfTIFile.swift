@@ -128,7 +128,7 @@ public final class NIfTIFile {
   ///   - extra: gets the source bytes that are not voxels, first those before them.
   ///   - data: fills in voxels, little-endian, through the memory that it is given.
   /// - Returns: quirks that only the end of the file showed.
-  /// - Throws: `NIfTIError` if the file is cut off or damaged; `IOFailure`.
+  /// - Throws: `NIfTIError` if the file is cut off or damaged; `IOFailure`; what the closures throw.
   public func pass(
     extra: (UnsafeRawBufferPointer) throws -> Void,
     data: (_ fill: (UnsafeMutableRawBufferPointer) throws -> Int) throws -> Void

@@ -35,6 +35,8 @@ public final class BIDSTree: VolumeSink {
   // MARK: Images
 
   /// See `VolumeSink`.
+  ///
+  /// - Throws: as `NIfTIWriter.open`; `FormatError` if BIDS has no name for the volume.
   public func open(_ header: VolumeHeader) throws {
     var sidecar: JSONObject?
     if case .object(let object)? = header.attributes?["sidecar"] { sidecar = object }
@@ -42,12 +44,18 @@ public final class BIDSTree: VolumeSink {
     try images.open(header)
   }
   /// See `VolumeSink`.
+  ///
+  /// - Throws: as `NIfTIWriter.extra`.
   public func extra(_ bytes: [UInt8], afterVoxels: Bool) throws {
     try images.extra(bytes, afterVoxels: afterVoxels)
   }
   /// See `VolumeSink`.
+  ///
+  /// - Throws: as `NIfTIWriter.data`.
   public func data(_ bytes: UnsafeMutableRawBufferPointer) throws { try images.data(bytes) }
   /// See `VolumeSink`.
+  ///
+  /// - Throws: as `NIfTIWriter.close`, also for the sidecar.
   public func close() throws {
     try images.close()
     guard let (path, sidecar) = current else { return }
@@ -72,6 +80,8 @@ public final class BIDSTree: VolumeSink {
     /// The names of its columns; the first is that of the subject.
     public var columns: [ExactString]
     /// Gives the next row, a value or nil a column; nil at the end.
+    ///
+    /// - Throws: anything, which `finish` passes on.
     public var next: () throws -> [ExactString?]?
 
     /// Takes rows from elsewhere.
