@@ -54,6 +54,49 @@ import Frames
     #expect(try voxels(array) == wanted.withUnsafeBytes { Array($0) })
   }
 
+  /// One axis more than a plane and its rows, and voxels of three bytes, which are moved one by one.
+  @Test func coloursOfFourAxesAreTurned() throws {
+    let shape = [2, 3, 4, 2]
+    let voxels = shape.reduce(1, *)
+    let values = (0..<3 * voxels).map { UInt8($0) }
+    let array = try array(
+      header("[('R', '|u1'), ('G', '|u1'), ('B', '|u1')]", "(2, 3, 4, 2)"), values)
+    #expect(array.channels == 3)
+    var wanted: [UInt8] = []
+    for number in 0..<voxels {
+      var rest = number
+      var place = 0
+      for extent in shape {
+        place = place * extent + rest % extent
+        rest /= extent
+      }
+      wanted += values[3 * place..<3 * place + 3]
+    }
+    #expect(try self.voxels(array) == wanted)
+    #expect(try self.voxels(array, isZYX: true) == values)
+  }
+
+  @Test(
+    arguments: [
+      ("'<f8'", .float32, [0x1p-140, .infinity, -.infinity, 0.1], true),
+      ("'<f8'", .float32, [1, 1e300], false), ("'<f8'", .uint8, [0, 255], true),
+      ("'<f8'", .uint8, [0, 256], false), ("'<f8'", .uint8, [0.5], false),
+      ("'<f8'", .int16, [-32_768, 32_767], true), ("'<f8'", .int16, [-32_769], false),
+      ("'<f8'", .int64, [.nan], false), ("'<f8'", .uint64, [0x1p64], false),
+      ("'<f8'", .uint64, [0x1p63], true),
+    ] as [(String, DataType, [Double], Bool)])
+  func numbersFitOrAreRefused(
+    descr: String, type: DataType, values: [Double], fit: Bool
+  ) throws {
+    let bytes = values.withUnsafeBytes { Array($0) }
+    let array = try array(header(descr, "(\(values.count),)"), bytes, as: type)
+    if fit {
+      #expect(try voxels(array).count == values.count * type.size)
+    } else {
+      #expect(throws: FormatError.self) { try voxels(array) }
+    }
+  }
+
   @Test func aValueThatATypeCannotHoldIsNamed() throws {
     let array = try array(header("'|i1'", "(3,)"), [1, 0xFF, 3], as: .uint8)
     let error = #expect(throws: FormatError.self) { try voxels(array) }
