@@ -21,6 +21,11 @@ import ToolSupport
   @Test(arguments: ["", "0", "-1", "1.5G", "G", "1KB", "9999999T", "1152921504606846977"])
   func whatIsNoSizeIsNone(text: String) { #expect(ByteSize(argument: text) == nil) }
 
+  @Test func standardInputIsReadOnce() throws {
+    try requireStandardInputOnce(["a", "-", "./-", "--"])
+    #expect(throws: (any Error).self) { try requireStandardInputOnce(["-", "a", "-"]) }
+  }
+
   @Test func aKeyEndsAtTheFirstSign() {
     #expect(KeyValue(argument: "a=b=c").map { [$0.key, $0.value] } == ["a", "b=c"])
     #expect(KeyValue(argument: "a=")?.value == "")

@@ -1,3 +1,4 @@
+import ByteIO
 import Testing
 import ToolSupport
 
@@ -10,6 +11,30 @@ import ToolSupport
     #expect(
       visible(text).lowercased().replacing("{00", with: "{")
         == wanted.lowercased().replacing("{00", with: "{"))
+  }
+
+  /// All of the scalars of the lower planes that a terminal or a reader may be led astray by.
+  @Test func nothingThatIsShownMustBeShownAgain() throws {
+    for value in UInt32(0)...0x2FFF {
+      let scalar = try #require(Unicode.Scalar(value))
+      for text in ["\(scalar)", "a\(scalar)b", "\(scalar)\u{301}", "\r\(scalar)\n"] {
+        let shown = visible(text)
+        #expect(!shown.unicodeScalars.contains(where: UnsafeScalars.mustShow))
+        #expect(visible(shown) == shown)
+      }
+    }
+  }
+
+  @Test(arguments: ["e", "\u{E9}", "\u{20AC}", "\u{1F600}", "\u{1B}"])
+  func aLongMessageIsCutBetweenCharacters(character: String) {
+    for shift in 0..<4 {
+      let line = oneLine(
+        String(repeating: "x", count: shift) + String(repeating: character, count: 9_000))
+      #expect(!line.unicodeScalars.contains("\u{FFFD}"))
+      #expect(!line.unicodeScalars.contains("\u{1B}"))
+      // Each of its bytes may be shown as six.
+      #expect(line.utf8.count <= 4_100 * visible(character).utf8.count / character.utf8.count)
+    }
   }
 
   @Test func tabsMayStay() { #expect(visible("a\tb", keepingTabs: true) == "a\tb") }
@@ -25,6 +50,35 @@ import ToolSupport
     ("it\"s", "it\"s"), ("", ""),
   ]) func fieldsAreQuotedWhereTheyMust(text: String, wanted: String) {
     #expect(quotedField(text, separator: ",") == wanted)
+  }
+
+  /// Read back by the rules of RFC 4180.
+  @Test(arguments: [",", "\t"] as [Unicode.Scalar]) func aFieldComesBack(separator: Unicode.Scalar)
+  {
+    let pieces = ["a", "\"", "\n", "\r\n", ",", "\t", "\"\u{301}", "\u{301}", " "]
+    for first in pieces {
+      for second in pieces {
+        for third in pieces {
+          let text = first + second + third
+          var field = Array(quotedField(text, separator: separator).unicodeScalars)
+          if field.first == "\"" {
+            #expect(field.count > 1 && field.last == "\"")
+            field = Array(field.dropFirst().dropLast())
+            var plain: [Unicode.Scalar] = []
+            while let scalar = field.first {
+              let isQuote = scalar == "\""
+              if isQuote { #expect(field.dropFirst().first == "\"") }
+              field.removeFirst(min(field.count, isQuote ? 2 : 1))
+              plain.append(scalar)
+            }
+            field = plain
+          } else {
+            #expect(!field.contains { [separator, "\n", "\r"].contains($0) })
+          }
+          #expect(field == Array(text.unicodeScalars))
+        }
+      }
+    }
   }
 
   @Test(arguments: [
