@@ -20,14 +20,14 @@ func tool(_ name: String, _ libraries: [Target.Dependency] = []) -> Target {
 
 /// A tool that works on a dataset.
 func datasetTool(_ name: String, _ libraries: [Target.Dependency] = []) -> Target {
-  tool(name, ["Chunks", "Datasets", "DatasetSupport"] + libraries)
+  tool(name, ["Chunks", "Datasets", "DatasetSupport", "Storage"] + libraries)
 }
 
 let package = Package(
   name: "volpipe",
   products: [
     .library(name: "ByteIO", targets: ["ByteIO"]),
-    .library(name: "VolumeFormat", targets: ["Frames", "Chunks", "Datasets"]),
+    .library(name: "VolumeFormat", targets: ["Frames", "Chunks", "Storage", "Datasets"]),
     .library(name: "NIfTI", targets: ["NIfTI"]),
   ],
   dependencies: [
@@ -54,7 +54,10 @@ let package = Package(
       name: "Chunks", dependencies: ["ByteIO", "CZstd", "Frames"],
       path: "Sources/VolumeFormat/Chunks", swiftSettings: strict),
     .target(
-      name: "Datasets", dependencies: ["ByteIO", "Chunks", "Frames", system],
+      name: "Storage", dependencies: ["ByteIO", "Frames", system],
+      path: "Sources/VolumeFormat/Storage", swiftSettings: strict),
+    .target(
+      name: "Datasets", dependencies: ["ByteIO", "Chunks", "Frames", "Storage", system],
       path: "Sources/VolumeFormat/Datasets", swiftSettings: strict),
     .target(
       name: "NIfTI",
@@ -85,7 +88,8 @@ let package = Package(
     tool("nifti-write", ["NIfTI"]),
     .testTarget(name: "ByteIOTests", dependencies: ["ByteIO"]),
     .testTarget(
-      name: "VolumeFormatTests", dependencies: ["ByteIO", "Chunks", "Datasets", "Frames"]),
+      name: "VolumeFormatTests", dependencies: ["ByteIO", "Chunks", "Datasets", "Frames", "Storage"]),
+    .testTarget(name: "StorageTests", dependencies: ["ByteIO", "Frames", "Storage"]),
     .testTarget(name: "NumPyTests", dependencies: ["ByteIO", "NumPy", "Frames"]),
     .testTarget(name: "ToolSupportTests", dependencies: ["ByteIO", "ToolSupport"]),
     .testTarget(name: "NIfTITests", dependencies: ["ByteIO", "NIfTI", "Frames", system]),

@@ -1033,20 +1033,20 @@ class Dataset:
         return open(place, "rb", buffering=0)
 
     def document(self, path, form, limit):
-        """A JSON document, which ends in its own digest; but for version 1, which may not."""
+        """A JSON document, which ends in its own digest."""
         with self.open(path) as file, sound(path):
             check(os.fstat(file.fileno()).st_size <= limit, f"over {limit} bytes")
             data = read_at(file, 0, os.fstat(file.fileno()).st_size)
             seal = re.search(rb',\n  "sha256" : "([0-9a-f]{64})"\n}\n\Z', data)
-            check(not seal or hashlib.sha256(data[:seal.start()] + b"\n}\n").hexdigest().encode()
+            check(seal, "it does not end in its SHA-256")
+            check(hashlib.sha256(data[:seal.start()] + b"\n}\n").hexdigest().encode()
                   == seal[1], "it does not match the SHA-256 at its end")
             found = parse(data)
             version = found["version"]
             check(found["format"] == form, f"its format is not {form}")
-            known = (1, 2, 3) if form == "volpipe-manifest" else (1, 2)
+            known = (2, 3) if form == "volpipe-manifest" else (2,)
             check(type(version) is int and version in known,
-                  f"version {version!r} of {form}; known are 1 to {known[-1]}")
-            check(seal or version == 1, "it does not end in its SHA-256")
+                  f"version {version!r} of {form}; known are {known}")
             return found
 
     def index(self, stage, file):

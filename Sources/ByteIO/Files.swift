@@ -28,16 +28,11 @@ public final class InputFile: @unchecked Sendable {
     }
   }
 
-  /// Opens `path`, where a named pipe is not waited for and a symbolic link is not followed.
-  ///
-  /// - Throws: `IOFailure`, with `tooManySymbolicLinkLevels` for a link.
-  public init(unlinked path: String) throws(IOFailure) {
+  /// Takes over a descriptor.
+  init(owning descriptor: FileDescriptor, _ path: String) {
     self.path = path
+    self.descriptor = descriptor
     owned = true
-    descriptor = try retrying(.open, "open", path) {
-      try FileDescriptor.open(
-        FilePath(path), .readOnly, options: [.closeOnExec, .nonBlocking, .noFollow])
-    }
   }
 
   /// Reads what was written to a scratch file, at its own position from the beginning.
@@ -171,25 +166,13 @@ public final class OutputFile: @unchecked Sendable {
   /// - Throws: `IOFailure` that names the folder.
   public init(scratchIn folder: String) throws(IOFailure) {
     path = "a scratch file in \(folder)"
-    let unnamed = volpipe_open_unnamed(folder)
-    if unnamed >= 0 {
-      descriptor = FileDescriptor(rawValue: unnamed)
-      return
-    }
-    let reason = Errno(rawValue: errno)
-    guard [.notSupported, .isDirectory, .invalidArgument].contains(reason) else {
-      throw IOFailure(.create, "create", path, reason)
-    }
-    let name = FilePath(folder).appending(".volpipe-\(randomIdentifier())")
-    descriptor = try retrying(.create, "create", path) {
-      let descriptor = try FileDescriptor.open(
-        name, .readWrite, options: [.create, .exclusiveCreate, .closeOnExec, .noFollow],
-        permissions: [.ownerReadWrite])
-      try descriptor.closingOnFailure {
-        if unlink(name.string) != 0 { throw Errno(rawValue: errno) }
-      }
-      return descriptor
-    }
+    descriptor = try Directory(folder).scratchDescriptor()
+  }
+
+  /// Takes over a descriptor.
+  init(owning descriptor: FileDescriptor, _ path: String) {
+    self.path = path
+    self.descriptor = descriptor
   }
 
   /// Takes a descriptor that is open already, such as 1.
@@ -376,17 +359,6 @@ public final class OutputFile: @unchecked Sendable {
         signal(SIGPIPE, SIG_DFL)
         raise(SIGPIPE)
       }
-      throw error
-    }
-  }
-}
-
-extension FileDescriptor {
-  fileprivate func closingOnFailure(_ body: () throws -> Void) throws {
-    do {
-      try body()
-    } catch {
-      try? close()
       throw error
     }
   }

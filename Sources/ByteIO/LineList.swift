@@ -19,7 +19,8 @@ public struct LineList {
   /// In a strict list, an empty item, or a last one without its end.
   public struct Irregular: Error {}
 
-  private let file: InputFile
+  private let path: String
+  private let read: (UnsafeMutableRawBufferPointer) throws -> Int
   private let separator: UInt8
   private let maximum: Int
   private let isStrict: Bool
@@ -39,10 +40,21 @@ public struct LineList {
     _ file: InputFile, nulSeparated: Bool, maximum: Int = 1 << 16, head: [UInt8] = [],
     isStrict: Bool = false
   ) {
-    self.isStrict = isStrict
-    self.file = file
-    self.maximum = maximum
+    self.init(file.path, nulSeparated: nulSeparated, maximum: maximum, isStrict: isStrict) {
+      try file.read(into: $0)
+    }
     buffer = head
+  }
+
+  /// Reads what `read` puts into its buffer, until that is nothing; `path` is for messages.
+  public init(
+    _ path: String, nulSeparated: Bool, maximum: Int, isStrict: Bool,
+    read: @escaping (UnsafeMutableRawBufferPointer) throws -> Int
+  ) {
+    self.path = path
+    self.read = read
+    self.isStrict = isStrict
+    self.maximum = maximum
     separator = nulSeparated ? 0 : 0x0A
   }
 
@@ -64,7 +76,7 @@ public struct LineList {
         try refill()
         continue
       }
-      guard item.count <= maximum else { throw TooLong(path: file.path, maximum: maximum) }
+      guard item.count <= maximum else { throw TooLong(path: path, maximum: maximum) }
       if !item.isEmpty { return Array(item) }
       if isStrict { throw Irregular() }
     }
@@ -73,9 +85,9 @@ public struct LineList {
   private mutating func refill() throws {
     buffer.removeSubrange(..<start)
     start = 0
-    guard buffer.count <= maximum else { throw TooLong(path: file.path, maximum: maximum) }
+    guard buffer.count <= maximum else { throw TooLong(path: path, maximum: maximum) }
     var more = [UInt8](repeating: 0, count: 1 << 16)
-    let count = try more.withUnsafeMutableBytes { try file.read(into: $0) }
+    let count = try more.withUnsafeMutableBytes { try read($0) }
     isAtEnd = count == 0
     buffer += more[..<count]
   }

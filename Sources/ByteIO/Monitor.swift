@@ -45,6 +45,22 @@ public final class Monitor: @unchecked Sendable {
       pthread_cond_wait(condition, mutex)
     }
   }
+
+  /// Waits so many seconds, or until `isOver`, asked while holding the lock whenever somebody has
+  /// updated, is true.
+  ///
+  /// - Returns: false if it is over.
+  public func sleep(_ seconds: Double, unless isOver: () -> Bool) -> Bool {
+    var end = timespec()
+    clock_gettime(CLOCK_REALTIME, &end)
+    end.tv_sec += Int(seconds)
+    pthread_mutex_lock(mutex)
+    defer { pthread_mutex_unlock(mutex) }
+    while !isOver() {
+      if pthread_cond_timedwait(condition, mutex, &end) == ETIMEDOUT { return true }
+    }
+    return false
+  }
 }
 
 /// A thread that the system refuses, as under a limit on processes or memory.

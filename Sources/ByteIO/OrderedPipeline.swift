@@ -12,10 +12,11 @@ public final class OrderedPipeline<Worker, Input: Sendable, Output: Sendable>: @
   private let budget: Int
   private var threads: [WorkerThread] = []
 
-  private var inputs: [UInt64: Input] = [:]
+  /// What waits for a thread, in order; those before `firstInput` were taken.
+  private var inputs: [(number: UInt64, input: Input)] = []
+  private var firstInput = 0
   private var outputs: [UInt64: Output] = [:]
   private var submitted: UInt64 = 0
-  private var taken: UInt64 = 0
   private var sunk: UInt64 = 0
   /// What the items under way cost that cost anything, and the sum.
   private var costs: [UInt64: Int] = [:]
@@ -24,11 +25,15 @@ public final class OrderedPipeline<Worker, Input: Sendable, Output: Sendable>: @
   /// Whether all threads were started; before that none takes memory, which the others may lack.
   private var isStarted = false
   private var failure: (any Error)?
+  /// Does the work at once, where there are no threads.
+  private var atOnce: ((Input) throws -> Output)?
+  private let sink: @Sendable (Output) throws -> Void
 
   /// Starts the threads.
   ///
   /// - Parameters:
-  ///   - jobs: threads that run `transform`.
+  ///   - jobs: threads that run `transform`; 0 if all is to be done by who submits, before that
+  ///     returns.
   ///   - capacity: the most items under way.
   ///   - budget: the most bytes that these may cost together, unless there is one only.
   ///   - makeWorker: makes a thread's own state.
@@ -41,11 +46,21 @@ public final class OrderedPipeline<Worker, Input: Sendable, Output: Sendable>: @
     transform: @escaping @Sendable (inout Worker, Input) throws -> Output,
     sink: @escaping @Sendable (Output) throws -> Void
   ) throws {
-    precondition(jobs > 0 && capacity > 0)
+    precondition(jobs >= 0 && capacity > 0)
     self.capacity = capacity
     self.budget = budget
+    self.sink = sink
+    guard jobs > 0 else {
+      var worker: Worker?
+      atOnce = { input in
+        var own = try worker ?? makeWorker()
+        defer { worker = own }
+        return try transform(&own, input)
+      }
+      return
+    }
     do {
-      try start(jobs, makeWorker, transform, sink)
+      try start(jobs, makeWorker, transform)
       monitor.update { isStarted = true }
     } catch {
       let started = threads.count
@@ -56,8 +71,7 @@ public final class OrderedPipeline<Worker, Input: Sendable, Output: Sendable>: @
 
   private func start(
     _ jobs: Int, _ makeWorker: @escaping @Sendable () throws -> Worker,
-    _ transform: @escaping @Sendable (inout Worker, Input) throws -> Output,
-    _ sink: @escaping @Sendable (Output) throws -> Void
+    _ transform: @escaping @Sendable (inout Worker, Input) throws -> Output
   ) throws {
     for _ in 0..<jobs {
       threads.append(
@@ -98,6 +112,22 @@ public final class OrderedPipeline<Worker, Input: Sendable, Output: Sendable>: @
   ///   - cost: about how many bytes it takes until it is out, besides a few thousand.
   /// - Throws: the first error of either closure.
   public func submit(_ input: Input, cost: Int = 0) throws {
+    if let atOnce { return try doAtOnce { try atOnce(input) } }
+    try enqueue(cost) { inputs.append(($0, input)) }
+  }
+
+  /// Hands in what needs no work: it comes out in its turn as it is.
+  ///
+  /// - Parameters:
+  ///   - output: the item.
+  ///   - cost: as of `submit`.
+  /// - Throws: the first error of either closure.
+  public func pass(_ output: Output, cost: Int = 0) throws {
+    if atOnce != nil { return try doAtOnce { output } }
+    try enqueue(cost) { outputs[$0] = output }
+  }
+
+  private func enqueue(_ cost: Int, _ add: (UInt64) -> Void) throws {
     try monitor.wait { () -> Result<Void, any Error>? in
       if let failure { return .failure(failure) }
       guard submitted - sunk < UInt64(capacity) else { return nil }
@@ -106,10 +136,20 @@ public final class OrderedPipeline<Worker, Input: Sendable, Output: Sendable>: @
         costs[submitted] = cost
         spent += cost
       }
-      inputs[submitted] = input
+      add(submitted)
       submitted += 1
       return .success(())
     }.get()
+  }
+
+  private func doAtOnce(_ work: () throws -> Output) throws {
+    if let failure { throw failure }
+    do {
+      try sink(try work())
+    } catch {
+      fail(error)
+      throw error
+    }
   }
 
   /// Waits until nothing is under way: what the sink uses is free until more is handed in.
@@ -150,7 +190,8 @@ public final class OrderedPipeline<Worker, Input: Sendable, Output: Sendable>: @
   private func fail(_ error: any Error) {
     monitor.update {
       if failure == nil { failure = error }
-      inputs = [:]
+      inputs = []
+      firstInput = 0
       outputs = [:]
     }
   }
@@ -163,9 +204,16 @@ public final class OrderedPipeline<Worker, Input: Sendable, Output: Sendable>: @
   private func takeInput() -> (UInt64, Input)? {
     monitor.wait { () -> (UInt64, Input)?? in
       if failure != nil { return .some(nil) }
-      if let input = inputs.removeValue(forKey: taken) {
-        defer { taken += 1 }
-        return (taken, input)
+      if firstInput < inputs.count {
+        defer {
+          firstInput += 1
+          // What was taken is let go of now and then.
+          if firstInput == inputs.count || firstInput >= 1024 {
+            inputs.removeFirst(firstInput)
+            firstInput = 0
+          }
+        }
+        return inputs[firstInput]
       }
       return isFinished ? .some(nil) : nil
     }

@@ -38,101 +38,47 @@ public enum Publishing {
 
   /// Writes `bytes` to `path` and flushes them; nothing is left there on failure.
   public static func write(_ bytes: [UInt8], to path: String) throws(IOFailure) {
-    let file = try OutputFile(creating: path)
-    do throws(IOFailure) {
-      try file.write(bytes)
-      try file.sync()
-      try file.close()
-    } catch {
-      unlink(path)
-      throw error
-    }
+    let (folder, name) = try place(path)
+    try folder.write(bytes, to: name)
   }
 
-  /// Gives the flushed file `temporary` the name `path`, replacing what is there, for good.
+  /// Gives the flushed file `temporary` the name `path` in the same folder, replacing what is there,
+  /// for good.
   public static func rename(_ temporary: String, to path: String) throws(IOFailure) {
-    guard Glibc.rename(temporary, path) == 0 else {
-      throw IOFailure(.create, "rename '\(temporary)' to", path, Errno(rawValue: errno))
-    }
-    try syncDirectory(parent(of: path))
+    let (folder, name) = try place(path)
+    try folder.rename(lastName(of: temporary), to: name)
+    try folder.sync()
   }
 
-  /// Gives the flushed file `temporary` the name `path` in one step if nothing has it, for good.
+  /// Gives the flushed file `temporary` the name `path` in the same folder if nothing has it, for
+  /// good.
   ///
-  /// - Returns: false if the name is taken; `temporary` is gone in any case.
-  /// - Throws: `IOFailure`, of which `isNoSuchStep` is true where the file system has none.
-  public static func claim(_ path: String, with temporary: String) throws(IOFailure) -> Bool {
-    guard try claimUnflushed(path, with: temporary) else { return false }
-    try syncDirectory(parent(of: path))
-    return true
-  }
-
-  /// The same; the directory must be flushed then.
-  ///
-  /// link(2); where there are no hard links, renameat2(2) with `RENAME_NOREPLACE`
-  public static func claimUnflushed(
-    _ path: String, with temporary: String
-  ) throws(IOFailure) -> Bool {
-    let result = Result { () throws(IOFailure) in try linkOrRename(temporary, to: path) }
-    try? remove(temporary)
-    return try result.get()
-  }
-
-  private static func linkOrRename(
-    _ temporary: String, to path: String
-  ) throws(IOFailure) -> Bool {
-    if Glibc.link(temporary, path) == 0 { return true }
-    let reason = errno
-    // Over NFS the reply to a link that was made may be lost, and its retry then fails: what
-    // counts is whether both names are one file.
-    if sameFile(temporary, path) { return true }
-    switch reason {
-    case EEXIST: return false
-    case EPERM, EOPNOTSUPP, ENOSYS, EMLINK:
-      if volpipe_rename_new(temporary, path) == 0 { return true }
-      switch errno {
-      case EEXIST: return false
-      // It does not say so if only one of the two is missing.
-      case EINVAL, ENOSYS, EOPNOTSUPP: break
-      default: throw IOFailure(.create, "rename '\(temporary)' to", path, Errno(rawValue: errno))
-      }
-    default: break
-    }
-    throw IOFailure(.create, "link", path, Errno(rawValue: reason))
-  }
-
-  /// Whether files in `folder`, which exists, can get names that nothing has, in one step.
-  ///
-  /// - Throws: `IOFailure` for other failures.
-  public static func canClaim(in folder: String) throws(IOFailure) -> Bool {
-    let temporary = "\(folder)/.\(randomIdentifier())"
-    let name = "\(folder)/.\(randomIdentifier())"
-    try OutputFile(creating: temporary).close()
-    let result = Result { () throws(IOFailure) in try claimUnflushed(name, with: temporary) }
-    try? remove(name)
-    if case .failure(let failure) = result, failure.isNoSuchStep { return false }
-    return try result.get()
-  }
-
-  /// Gives the flushed file `temporary` the name `path` if nothing has it, for good.
-  ///
-  /// Where the file system can do neither of what `claim` does, this takes two steps, and a file that
-  /// appears in the very moment is replaced.
+  /// Where the file system can do neither of what `Directory.claim` does, this takes two steps, and a
+  /// file that appears in the very moment is replaced.
   ///
   /// - Returns: false if the name is taken.
   public static func rename(_ temporary: String, toNew path: String) throws(IOFailure) -> Bool {
+    let (folder, name) = try place(path)
+    let other = lastName(of: temporary)
     do {
-      let isNew = try linkOrRename(temporary, to: path)
-      guard isNew else { return false }
-      try syncDirectory(parent(of: path))
-      try remove(temporary)
-      return true
+      guard try folder.claim(name, with: other) else { return false }
+      try folder.sync()
+      try folder.remove(other)
     } catch {
       guard error.isNoSuchStep else { throw error }
-      if fileExists(path) { return false }
-      try rename(temporary, to: path)
-      return true
+      if try folder.status(name) != nil { return false }
+      try folder.rename(other, to: name)
+      try folder.sync()
     }
+    return true
+  }
+
+  private static func place(_ path: String) throws(IOFailure) -> (folder: Directory, name: String) {
+    (try Directory(parent(of: path)), lastName(of: path))
+  }
+
+  private static func lastName(of path: String) -> String {
+    FilePath(path).lastComponent?.string ?? path
   }
 
   /// Removes a file; one that is not there is no failure.
@@ -158,17 +104,7 @@ public enum Publishing {
 
   /// Flushes the names in a directory to disk.
   public static func syncDirectory(_ path: String) throws(IOFailure) {
-    let descriptor = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-    guard descriptor >= 0 else {
-      throw IOFailure(.transfer, "open directory", path, Errno(rawValue: errno))
-    }
-    let result = fsync(descriptor)
-    let reason = errno
-    Glibc.close(descriptor)
-    // Some file systems cannot flush a directory and say so.
-    if result != 0, reason != EINVAL {
-      throw IOFailure(.transfer, "flush directory", path, Errno(rawValue: reason))
-    }
+    try Directory(path).sync()
   }
 
   /// The directory that holds `path`.
@@ -176,19 +112,6 @@ public enum Publishing {
     let parent = FilePath(path).removingLastComponent().string
     return parent.isEmpty ? "." : parent
   }
-
-  private static func sameFile(_ first: String, _ second: String) -> Bool {
-    var a = stat()
-    var b = stat()
-    return lstat(first, &a) == 0 && lstat(second, &b) == 0 && a.st_dev == b.st_dev
-      && a.st_ino == b.st_ino
-  }
-}
-
-/// Whether `path` is a symbolic link, wherever that leads.
-public func isSymbolicLink(_ path: String) -> Bool {
-  var status = stat()
-  return lstat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFLNK
 }
 
 /// The names in a directory, sorted by their bytes, without `.` and `..`.
@@ -198,8 +121,20 @@ public func directoryEntries(_ path: String) throws(IOFailure) -> [String] {
 
 /// The names in a directory, sorted by their bytes, without `.` and `..`.
 public func directoryEntries(_ path: FilePath) throws(IOFailure) -> [FilePath.Component] {
-  guard let directory = path.withPlatformString({ opendir($0) }) else {
-    throw IOFailure(.open, "open directory", path.string, Errno(rawValue: errno))
+  let descriptor = try retrying(.open, "open directory", path.string) {
+    try FileDescriptor.open(path, .readOnly, options: [.closeOnExec, .directory])
+  }
+  return try directoryEntries(descriptor, path.string)
+}
+
+/// The same of a folder that is open, whose descriptor is closed.
+func directoryEntries(
+  _ descriptor: FileDescriptor, _ path: String
+) throws(IOFailure) -> [FilePath.Component] {
+  guard let directory = fdopendir(descriptor.rawValue) else {
+    let reason = Errno(rawValue: errno)
+    try? descriptor.close()
+    throw IOFailure(.open, "open directory", path, reason)
   }
   defer { closedir(directory) }
   var names: [FilePath.Component] = []
@@ -207,7 +142,7 @@ public func directoryEntries(_ path: FilePath) throws(IOFailure) -> [FilePath.Co
     errno = 0
     guard let entry = readdir(directory) else {
       if errno != 0 {
-        throw IOFailure(.transfer, "read directory", path.string, Errno(rawValue: errno))
+        throw IOFailure(.transfer, "read directory", path, Errno(rawValue: errno))
       }
       break
     }
@@ -252,6 +187,8 @@ public struct FileStatus: Sendable {
   public let identity: FileIdentity
   /// Its size in bytes, if it is a file; else 0.
   public let size: UInt64
+  /// When it was last changed, by the clock of the file system: seconds since 1970.
+  public let modified: Double
 
   /// Looks at what has the name `path`, and, unless `following` is false, at what a symbolic link
   /// leads to; nil if there is nothing, or no such name can be.
@@ -283,6 +220,7 @@ public struct FileStatus: Sendable {
       }
     identity = FileIdentity(status)
     size = kind == .file ? UInt64(max(0, status.st_size)) : 0
+    modified = Double(status.st_mtim.tv_sec) + Double(status.st_mtim.tv_nsec) / 1e9
   }
 }
 

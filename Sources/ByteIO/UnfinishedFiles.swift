@@ -9,7 +9,8 @@ import Glibc
 /// not finished, and dies of the signal. A second signal ends the process at once.
 public final class UnfinishedFiles: @unchecked Sendable {
   private let monitor = Monitor()
-  private var paths: Set<String> = []
+  /// What removes each, by its name.
+  private var removals: [String: @Sendable () -> Void] = [:]
   private let arrival = Monitor()
   private var hasArrived = false
   private var signals = sigset_t()
@@ -35,12 +36,14 @@ public final class UnfinishedFiles: @unchecked Sendable {
     }
   }
 
-  /// Makes the file `path` by `body`.
+  /// Makes the file `name` by `body`; `remove` removes it, or does nothing if it is not there.
   ///
   /// - Throws: what `body` throws.
-  public func making<T>(_ path: String, _ body: () throws -> T) throws -> T {
+  public func making<T>(
+    _ name: String, remove: @escaping @Sendable () -> Void, _ body: () throws -> T
+  ) throws -> T {
     try monitor.update {
-      paths.insert(path)
+      removals[name] = remove
       return try body()
     }
   }
@@ -51,7 +54,7 @@ public final class UnfinishedFiles: @unchecked Sendable {
   public func finishing<T>(_ body: () throws -> T) throws -> T {
     try monitor.update {
       let result = try body()
-      paths.removeAll()
+      removals.removeAll()
       return result
     }
   }
@@ -74,7 +77,7 @@ public final class UnfinishedFiles: @unchecked Sendable {
     arrival.update { hasArrived = true }
     pthread_sigmask(SIG_UNBLOCK, &awaited, nil)
     monitor.update {
-      for path in paths { unlink(path) }
+      for remove in removals.values { remove() }
       raise(number)
     }
   }

@@ -18,8 +18,8 @@ static inline int volpipe_processors(void) {
 
 /* A file without a name in `folder`, for reading and writing by this process
    alone; -1 where the file system has none. */
-static inline int volpipe_open_unnamed(const char *folder) {
-  return open(folder, O_TMPFILE | O_RDWR | O_EXCL | O_CLOEXEC, 0600);
+static inline int volpipe_open_unnamed_at(int folder) {
+  return openat(folder, ".", O_TMPFILE | O_RDWR | O_EXCL | O_CLOEXEC, 0600);
 }
 
 static inline ssize_t volpipe_copy_range(int from, int64_t *offset, int to, size_t count) {
@@ -35,8 +35,13 @@ static inline int volpipe_is_ignored(int number) {
   return sigaction(number, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
 }
 
-static inline int volpipe_rename_new(const char *from, const char *to) {
-  return renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE);
+static inline int volpipe_rename_new(int folder, const char *from, const char *to) {
+  return renameat2(folder, from, folder, to, RENAME_NOREPLACE);
+}
+
+/* A function of a variable number of arguments, which Swift cannot call. */
+static inline int volpipe_open_at(int folder, const char *name, int flags, mode_t mode) {
+  return openat(folder, name, flags, mode);
 }
 
 /* The arguments as the kernel put them before the environment, a null between

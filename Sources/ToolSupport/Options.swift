@@ -59,12 +59,6 @@ extension NameTemplate {
   }
 }
 
-/// Where scratch files may lie for a while: `TMPDIR`, else `/tmp`.
-public func temporaryDirectory() -> String {
-  let named = getenv("TMPDIR").map { String(cString: $0) } ?? ""
-  return named.isEmpty ? "/tmp" : named
-}
-
 /// The paths that operands mean, byte for byte.
 ///
 /// Arguments that are not UTF-8 come to their parser with U+FFFD for each wrong byte; here they

@@ -1,6 +1,7 @@
 import ByteIO
 import SystemPackage
 import DatasetSupport
+import Storage
 import ToolSupport
 import Datasets
 import Frames
@@ -17,7 +18,7 @@ final class ZarrStore: VolumeSink, @unchecked Sendable {
   private var expected: [(record: CatalogRecord, stage: Stage)] = []
   private var next = 0
   private var current: (header: VolumeHeader, record: CatalogRecord, stage: Stage)?
-  private var pack: InputFile?
+  private var pack: (entry: FileEntry, file: any ObjectReader)?
 
   /// Makes a folder beside `path`, with the group of a collection, or of all.
   ///
@@ -85,11 +86,11 @@ final class ZarrStore: VolumeSink, @unchecked Sendable {
     let node = node(record, stage)
     let key = "\(node)/\(ZarrNode.chunkKey(header))"
     try Publishing.makeDirectories("\(temporary)/\(Publishing.parent(of: key))")
-    let source = "\(snapshot.dataset.path)/\(stage.packs[record.pack].path)"
-    if pack?.path != source { pack = try InputFile(source) }
+    let entry = stage.packs[record.pack]
+    if pack?.entry != entry { pack = (entry, try snapshot.dataset.open(entry)) }
     guard let pack else { return }
     let file = try OutputFile(creating: "\(temporary)/\(key)")
-    try file.copy(record.shardLength, from: pack, at: record.shardOffset)
+    try pack.file.copy(record.shardLength, at: record.shardOffset, to: file)
     try file.sync()
     try file.close()
     try write(ZarrNode.array(header, record), "\(node)/zarr.json")

@@ -79,6 +79,11 @@ struct VolGc: Tool {
         "kept \(counted(kept.snapshots, "snapshot")) more, which a reader may have begun with less than "
           + "\(grace.words) ago")
     }
+    if kept.awaited > 0 {
+      Self.warn(
+        "kept \(counted(kept.awaited, "snapshot")) more, since a commit is under way that may follow "
+          + "them; try again")
+    }
     if kept.young.files > 0 {
       Self.warn("kept \(sum(kept.young)), of unfinished writers younger than \(grace.words)")
     }

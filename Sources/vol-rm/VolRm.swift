@@ -103,12 +103,14 @@ struct VolRm: Tool {
         }
         try output.finish()
       } else if !targets.isEmpty {
-        let bytes = try remover.giveUp(targets)
+        let outcome = try remover.giveUp(targets)
         if !quiet {
           Self.warn(
             "gave up \(counted(targets.count, "stage")): removed "
-              + "\(counted(targets.reduce(0) { $0 + $1.files.count }, "file")), \(humanBytes(bytes))"
-          )
+              + "\(counted(outcome.files, "file")), \(humanBytes(outcome.bytes))"
+              + (outcome.left > 0
+                ? "; \(counted(outcome.left, "file")) left to vol-gc, since a commit is under way"
+                : ""))
         }
       }
     } catch let refusal as StageRemover.Refusal {

@@ -1,3 +1,4 @@
+import ByteIO
 import Chunks
 import Foundation
 import Testing
@@ -60,7 +61,7 @@ import Testing
           func slab(_ maximumBytes: Int) throws -> Slab {
             try Slab(
               grid, number, pool: pool, maximumBytes: maximumBytes,
-              scratchFolder: NSTemporaryDirectory())
+              scratch: { try OutputFile(scratchIn: NSTemporaryDirectory()) })
           }
           let (memory, scratch) = (try slab(.max), try slab(maximumBytes))
           try fill(memory)

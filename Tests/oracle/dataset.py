@@ -277,7 +277,7 @@ def check_stage(root, stage, revised=False):
 
 
 def seal(body):
-    """A document with its own digest as the last member, as version 2 wants it."""
+    """A document with its own digest as the last member, as all must have."""
     need(body.endswith(b"\n}\n"), "not an object that ends in a line of its own")
     digest = hashlib.sha256(body).hexdigest()
     return body[:-3] + f',\n  "sha256" : "{digest}"\n}}\n'.encode()
@@ -301,13 +301,12 @@ def reseal(path, change=None, **members):
 def read_json(path, name):
     data = path.read_bytes()
     document = json.loads(data)
-    known = (1, 2, 3) if name == "volpipe-manifest" else (1, 2)
+    known = (2, 3) if name == "volpipe-manifest" else (2,)
     need(document["format"] == name and document["version"] in known, f"{path.name}: format")
     end = SEAL.fullmatch(data[-SEAL_BYTES:])
-    need(end or document["version"] == 1, f"{path.name}: not sealed")
-    if end:
-        digest = hashlib.sha256(data[:-SEAL_BYTES] + b"\n}\n").hexdigest()
-        need(document.pop("sha256") == end[1].decode() == digest, f"{path.name}: its own digest")
+    need(end, f"{path.name}: not sealed")
+    digest = hashlib.sha256(data[:-SEAL_BYTES] + b"\n}\n").hexdigest()
+    need(document.pop("sha256") == end[1].decode() == digest, f"{path.name}: its own digest")
     return document
 
 
@@ -412,7 +411,7 @@ class Dataset:
             need(HEX32.fullmatch(manifest["commit_id"]), f"{path.name}: commit_id")
             need(TIME.fullmatch(manifest["created"]), f"{path.name}: created")
             need(isinstance(manifest["metadata"], dict), f"{path.name}: metadata")
-            need("subjects" in manifest or manifest["version"] == 1, f"{path.name}: subjects")
+            need("subjects" in manifest, f"{path.name}: subjects")
             need(not any(key in stage for stage in manifest["stages"]
                          for key in ("replaces", "run")), f"{path.name}")
             self.check_committed(manifest, f"{path.name}: committed")
@@ -428,7 +427,7 @@ class Dataset:
                 stage["collection"], {"volumes": 0, "raw_bytes": 0, "stored_bytes": 0})
             for key in total:
                 total[key] += stage[key]
-            for volume in check_stage(self.root, stage, self.manifest["version"] > 1):
+            for volume in check_stage(self.root, stage, True):
                 need(volume.obs_id not in self.volumes, f"{volume.obs_id} is there twice")
                 self.volumes[volume.obs_id] = volume
         need(self.manifest["collections"] == totals, "totals of the collections")
@@ -451,13 +450,12 @@ class Dataset:
         if not path.exists():
             return
         text = path.read_text()
-        match = re.fullmatch(r"(\d+)(?: ([0-9a-f]{64}))?\n", text)
+        match = re.fullmatch(r"(\d+) ([0-9a-f]{64})\n", text)
         need(match, f"HEAD is {text!r}")
         number = int(match[1])
         need(number <= max(digests), "HEAD is ahead of the manifests")
-        # Version 1 had no digest; and of a snapshot that was removed nothing can be said.
-        need(digests.get(number, match[2]) == match[2] or (
-            not match[2] and self.manifests[number]["version"] == 1), "HEAD has another digest")
+        # Of a snapshot that was removed nothing can be said.
+        need(digests.get(number, match[2]) == match[2], "HEAD has another digest")
 
     def __getitem__(self, obs_id):
         return self.volumes[obs_id]

@@ -368,8 +368,10 @@ def test_each_snapshot_names_its_parent_and_the_tool_that_made_it(three):
 
 DAY = 86_400
 DEAD = "d" * 32
+LEASES = [f"leases/{letter * 16}-{work}.json"
+          for letter, work in (("d", "write"), ("e", "commit"), ("f", "write"))]
 LEFT = [f"packs/{DEAD}-0000.pack", f"packs/{DEAD}-0001.pack", f"catalogs/{DEAD}.catalog",
-        f"catalogs/{DEAD}-{'e' * 32}.catalog", f"subjects/{'f' * 32}.subjects",
+        f"catalogs/{DEAD}-{'e' * 32}.catalog", f"subjects/{'f' * 32}.subjects", *LEASES,
         f"stages/.{DEAD}", f"manifests/.{DEAD}", f".HEAD-{DEAD}", f".volpipe-{DEAD}"]
 FOREIGN = ["notes.txt", "packs/readme", "packs/x.pack", "stages/old.json.bak", "manifests/1.json",
            f"catalogs/{DEAD}.txt", ".gitignore", ".nfs000001"]
@@ -428,10 +430,15 @@ def test_what_changed_within_the_time_of_grace_stays_with_all_of_its_stage(three
     assert len(ok("vol-gc -nq ds", three).lines) == len(LEFT)
     assert ok("vol-gc -nq --grace 2d ds", three).lines == []
     assert ok("vol-gc -nq --grace 25h ds", three).lines == []
-    # One pack that is still written to keeps the other, and catalogs, but no other files.
+    # Who lives keeps what it draws, and nobody else's, however old; a file is no sign of life.
     age(three, 60, LEFT[1])
-    assert sorted(ok("vol-gc -nq ds", three).lines) == sorted(LEFT[4:])
-    assert sorted(ok("vol-gc -nq --grace 30s ds", three).lines) == sorted(LEFT)
+    assert sorted(ok("vol-gc -nq ds", three).lines) == sorted(LEFT)
+    for lease, kept in zip(LEASES, (LEFT[:3], LEFT[3:4], LEFT[4:5])):
+        age(three, 60, lease)
+        assert sorted(ok("vol-gc -nq ds", three).lines) == sorted(
+            path for path in LEFT if path not in (*kept, lease))
+        assert sorted(ok("vol-gc -nq --grace 30s ds", three).lines) == sorted(LEFT)
+        age(three, 2 * DAY, lease)
     assert sorted(ok("vol-gc -nq --grace 0 ds", three).lines) == sorted(LEFT)
     for wrong in ("5", "-1s", "1w", "x", "", "1.5h", "s"):
         assert unchanged(three, f"vol-gc --grace '{wrong}' ds", 64).out == b""
@@ -445,14 +452,14 @@ def test_what_changed_within_the_time_of_grace_stays_with_all_of_its_stage(three
 def test_what_is_kept_is_counted_with_the_reason(box):
     commit(box, "a")
     commit(box, "b")
-    leave(box, 60, LEFT[:3])
+    leave(box, 60, [*LEFT[:3], LEASES[0]])
     assert bash("vol-gc --keep-last 1 ds", box).err.splitlines() == [
         "vol-gc: removed 0 files, 0 B",
         "vol-gc: kept 1 snapshot more, which a reader may have begun with less than 24 h ago",
         "vol-gc: kept 3 files, 27 B, of unfinished writers younger than 24 h"]
     assert bash("vol-gc --grace 90m ds", box).err.splitlines()[1:] == [
         "vol-gc: kept 3 files, 27 B, of unfinished writers younger than 90 m"]
-    assert bash("vol-gc --grace 30s ds", box).err == "vol-gc: removed 3 files, 27 B\n"
+    assert bash("vol-gc --grace 30s ds", box).err == "vol-gc: removed 4 files, 36 B\n"
     assert bash("vol-gc ds", box).err == "vol-gc: removed 0 files, 0 B\n"
 
 

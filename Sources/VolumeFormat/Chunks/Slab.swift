@@ -1,4 +1,4 @@
-internal import ByteIO
+package import ByteIO
 
 /// One slab's voxels on their way between the order of the stream and that of chunks.
 ///
@@ -33,18 +33,18 @@ package final class Slab: @unchecked Sendable {
   ///   - number: which slab, in the order of the voxels.
   ///   - pool: where its memory comes from.
   ///   - maximumBytes: what is larger goes through a scratch file.
-  ///   - scratchFolder: where a scratch file may be made, which has no name.
-  /// - Throws: `IOFailure` if there can be no scratch file.
+  ///   - scratch: makes a scratch file.
+  /// - Throws: what `scratch` throws.
   package init(
     _ grid: ChunkGrid, _ number: Int, pool: SlabPool, maximumBytes: Int,
-    scratchFolder: @autoclosure () -> String
+    scratch: () throws -> OutputFile
   ) throws {
     let region = grid.slab(number)
     if region.bytes <= maximumBytes {
       memory = pool.take(region.bytes)
       place = .memory(MemorySlab(grid, region, memory))
     } else {
-      let file = try OutputFile(scratchIn: scratchFolder())
+      let file = try scratch()
       let bands = SlabBands(grid, region, maximumBytes: maximumBytes)
       memory = pool.take(bands.maximumBytes)
       place = .scratch(ScratchSlab(bands, file, room: memory))

@@ -1,6 +1,6 @@
+internal import Storage
 internal import Frames
 internal import ByteIO
-internal import Glibc
 
 /// Removes files of a dataset that nothing needs; see vol-dataset(5), Collecting.
 public struct Collector {
@@ -31,12 +31,14 @@ public struct Collector {
     /// Files and their bytes.
     public typealias Sum = (files: Int, bytes: UInt64)
 
-    /// Those that changed within the time of grace: a writer may be at work on them.
+    /// Those of writers whose leases are within the time of grace.
     public var young: Sum = (0, 0)
     /// Those of stages and tables that are not committed.
     public var staged: Sum = (0, 0)
     /// How many stages and tables these are.
     public var stages = 0
+    /// Snapshots that would have gone, if no commit were under way.
+    public var awaited = 0
     /// Snapshots that would have gone, if they had not been the last within the time of grace.
     public var snapshots = 0
   }
@@ -45,14 +47,14 @@ public struct Collector {
   private let keep: Keep
   private let grace: Double
   private let isDry: Bool
-  private let now = Clock.now()
 
   /// Prepares a run.
   ///
   /// - Parameters:
   ///   - dataset: the dataset.
   ///   - keep: which snapshots are kept.
-  ///   - grace: seconds within which files and snapshots are left alone in any case.
+  ///   - grace: seconds without renewal after which the holder of a lease is taken for dead, and
+  ///     within which snapshots are left alone in any case.
   ///   - isDry: whether nothing is removed.
   public init(_ dataset: Dataset, keep: Keep, grace: Double, isDry: Bool) {
     self.dataset = dataset
@@ -69,42 +71,65 @@ public struct Collector {
   ///   removed then; `IOFailure`.
   public func run(_ report: (Removal) throws -> Void) throws -> Kept {
     var kept = Kept()
+    let now = try dataset.store.now()
     // In this order; see vol-dataset(5) for why.
-    let expired = try expiredSnapshots(&kept)
+    let manifests = Dictionary(
+      uniqueKeysWithValues: try dataset.store.list(Layout.manifests).map { ($0.name, $0) })
+    var expired = try expiredSnapshots(manifests, now, &kept)
     if !expired.isEmpty {
       // Before anything goes: what stays must be readable.
       for number in try dataset.snapshotNumbers() where !expired.contains(number) {
         _ = try dataset.manifest(number)
       }
     }
-    for number in expired { try remove(Layout.manifest(number), report) }
-    if !isDry, !expired.isEmpty { try Publishing.syncDirectory(dataset.file(Layout.manifests)) }
+    // Who commits on top of an old snapshot would find the number after it free.
+    if !expired.isEmpty, !isDry, try dataset.awaitCommitters(grace) {
+      kept.awaited = expired.count
+      expired = []
+    }
+    for number in expired {
+      let name = Layout.manifest(number)
+      let bytes = manifests[name]?.bytes ?? 0
+      try remove(StoredObject(name: name, bytes: bytes, modified: 0), report)
+    }
+    if !isDry, !expired.isEmpty { try dataset.store.flushRemovals(in: Layout.manifests) }
     let files = try list()
+    // Before and after the records: a writer gives up its lease after it has made a record, and who
+    // takes a record away holds a lease before.
+    var leases = try dataset.leases()
     var staged = Set(
       try dataset.stagedIDs(Stage.self) + dataset.stagedIDs(SubjectStage.self))
-    var needed: Set<String> = []
+    leases += try dataset.leases()
+    let fresh = leases.filter { $0.object.modified > now - grace }
+    let isCommitting = fresh.contains { $0.work == .commit }
+    let living = Set(
+      (fresh + leases.filter { isCommitting && $0.work == .giveUp }).map(\.session))
+    var needed: Set<ObjectName> = []
     for number in try dataset.snapshotNumbers() where !expired.contains(number) {
       // One that another collector has removed in the meantime keeps nothing.
       guard let manifest = try dataset.manifest(number) else { continue }
-      needed.formUnion(manifest.files.map(\.path))
+      needed.formUnion(manifest.files.map(\.name))
       // A record that nobody could remove keeps nothing that was committed.
       staged.subtract(manifest.committedIDs)
     }
-    var lastChange: [String: Double] = [:]
-    for file in files {
-      lastChange[file.owner] = max(lastChange[file.owner] ?? 0, file.modified)
-    }
     var stages: Set<String> = []
-    for file in files where !needed.contains(file.path) {
-      if staged.contains(file.owner) {
-        kept.staged = (kept.staged.files + 1, kept.staged.bytes &+ file.bytes)
-        stages.insert(file.owner)
-      } else if let change = lastChange[file.owner], change > now - grace {
-        kept.young = (kept.young.files + 1, kept.young.bytes &+ file.bytes)
+    for file in files where !needed.contains(file.object.name) {
+      if staged.contains(file.owner.id) {
+        kept.staged = (kept.staged.files + 1, kept.staged.bytes &+ file.object.bytes)
+        stages.insert(file.owner.id)
+      } else if living.contains(String(file.owner.drawn.prefix(Session.digits))) {
+        kept.young = (kept.young.files + 1, kept.young.bytes &+ file.object.bytes)
       } else {
-        try remove(file.path, report)
+        try remove(file.object, report)
       }
     }
+    // A lease goes after what it stood for.
+    var dead = Set<ObjectName>()
+    for lease in leases
+    where !living.contains(lease.session) && dead.insert(lease.object.name).inserted {
+      try remove(lease.object, report)
+    }
+    for object in try dataset.store.unfinished(before: now - grace) { try remove(object, report) }
     kept.stages = stages.count
     return kept
   }
@@ -112,12 +137,14 @@ public struct Collector {
   // MARK: Snapshots
 
   /// The numbers of those that are not kept.
-  private func expiredSnapshots(_ kept: inout Kept) throws -> Set<UInt64> {
-    let numbers = try dataset.snapshotNumbers()
+  private func expiredSnapshots(
+    _ manifests: [ObjectName: StoredObject], _ now: Double, _ kept: inout Kept
+  ) throws -> Set<UInt64> {
+    let numbers = manifests.keys.compactMap { Layout.manifestNumber($0.file) }.sorted()
     guard keep.last != nil || keep.within != nil, numbers.count > 1 else { return [] }
     var result = Set(numbers.dropLast(max(1, keep.last ?? 1)))
     if let within = keep.within {
-      let cutoff = Clock.text(now - within)
+      let cutoff = Clock.text(dataset.session.clock() - within)
       for number in result {
         guard let manifest = try dataset.manifest(number) else { continue }
         if manifest.created >= cutoff { result.remove(number) }
@@ -125,8 +152,7 @@ public struct Collector {
     }
     for (number, next) in zip(numbers, numbers.dropFirst()) where result.contains(number) {
       // Until its successor came it was the last, and someone may have begun to read it then.
-      let successor = try status(Layout.manifest(next))
-      if (successor?.modified ?? now) > now - grace {
+      if manifests[Layout.manifest(next)]?.modified ?? now > now - grace {
         result.remove(number)
         kept.snapshots += 1
       }
@@ -136,44 +162,17 @@ public struct Collector {
 
   // MARK: Files
 
-  private struct File {
-    var path: String
-    /// What it belongs to: a stage, a table, or only itself.
-    var owner: String
-    var modified: Double
-    var bytes: UInt64
-  }
-
   /// The files whose names are those of the format; others are left alone.
-  private func list() throws -> [File] {
-    var files: [File] = []
-    for directory in [
-      ".", Layout.manifests, Layout.packs, Layout.catalogs, Layout.subjects,
-      Layout.stages,
-    ] {
-      for name in try dataset.names(in: directory) {
-        let path = directory == "." ? name : "\(directory)/\(name)"
-        guard let owner = Layout.owner(of: path), let status = try status(path) else { continue }
-        files.append(
-          File(path: path, owner: owner, modified: status.modified, bytes: status.bytes))
+  private func list() throws -> [(object: StoredObject, owner: Layout.Owner)] {
+    try [Layout.packs, Layout.catalogs, Layout.subjects].flatMap { folder in
+      try dataset.store.list(folder).compactMap { object in
+        Layout.owner(of: object.name).map { (object, $0) }
       }
     }
-    return files
   }
 
-  private func status(_ path: String) throws -> (modified: Double, bytes: UInt64)? {
-    var result = stat()
-    guard lstat(dataset.file(path), &result) == 0 else { return nil }
-    guard result.st_mode & S_IFMT == S_IFREG else { return nil }
-    return (
-      Double(result.st_mtim.tv_sec) + Double(result.st_mtim.tv_nsec) / 1e9,
-      UInt64(max(0, result.st_size))
-    )
-  }
-
-  private func remove(_ path: String, _ report: (Removal) throws -> Void) throws {
-    let bytes = try status(path)?.bytes ?? 0
-    if !isDry { try Publishing.remove(dataset.file(path)) }
-    try report(Removal(path: path, bytes: bytes))
+  private func remove(_ object: StoredObject, _ report: (Removal) throws -> Void) throws {
+    if !isDry { try dataset.store.remove([object.name]) }
+    try report(Removal(path: object.name.path, bytes: object.bytes))
   }
 }

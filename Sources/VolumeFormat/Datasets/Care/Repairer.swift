@@ -1,3 +1,4 @@
+internal import Storage
 internal import Chunks
 internal import Frames
 internal import ByteIO
@@ -46,16 +47,16 @@ public struct Repairer {
     try repairManifests()
     guard let manifest = try? dataset.manifest(number) else { return }
     for entry in manifest.files where !isSound(entry) {
-      attempt(entry.path, entry.bytes) { try take(entry) }
+      attempt(entry.name, entry.bytes) { try take(entry) }
     }
   }
 
-  private func attempt(_ path: String, _ bytes: UInt64, _ body: () throws -> Void) {
+  private func attempt(_ name: ObjectName, _ bytes: UInt64, _ body: () throws -> Void) {
     do {
       try body()
-      report(Outcome(path: path, bytes: bytes, failure: nil))
+      report(Outcome(path: name.path, bytes: bytes, failure: nil))
     } catch {
-      report(Outcome(path: path, bytes: bytes, failure: error))
+      report(Outcome(path: name.path, bytes: bytes, failure: error))
     }
   }
 
@@ -71,19 +72,19 @@ public struct Repairer {
     var digest = hint?.number == last ? hint?.sha256 : nil
     var number = last
     while true {
-      let path = Layout.manifest(number)
+      let name = Layout.manifest(number)
       var bytes = try? dataset.manifestBytes(number)
       // One that is whole in itself is a snapshot, if perhaps another's: it is not lost here.
       if !isManifest(bytes, number), let wanted = digest {
         let found = try? other.manifestBytes(number)
-        attempt(path, UInt64(found?.count ?? 0)) {
+        attempt(name, UInt64(found?.count ?? 0)) {
           guard let found = try other.manifestBytes(number) else {
-            throw IOFailure(.open, "open", other.file(path), .noSuchFileOrDirectory)
+            throw IOFailure(.open, "open", other.place(name), .noSuchFileOrDirectory)
           }
           guard SHA256.digits(of: found) == wanted else {
-            throw FormatError(other.file(path), "it is not the manifest that is wanted")
+            throw FormatError(other.place(name), "it is not the manifest that is wanted")
           }
-          try replace(path) { try Publishing.write(found, to: $0) }
+          try dataset.store.replace(name, found)
           bytes = found
         }
       }
@@ -113,43 +114,16 @@ public struct Repairer {
   // MARK: Files
 
   private func isSound(_ entry: FileEntry) -> Bool {
-    guard (try? InputFile.recorded(dataset.file(entry.path), bytes: entry.bytes)) != nil else {
-      return false
-    }
-    return (try? dataset.checkDigest(of: entry)) != nil
+    (try? dataset.open(entry)) != nil && (try? dataset.checkDigest(of: entry)) != nil
   }
 
   private func take(_ entry: FileEntry) throws {
-    let source = try InputFile.recorded(other.file(entry.path), bytes: entry.bytes)
-    try replace(entry.path) { temporary in
-      let copy = try SealedFile(creating: temporary)
-      do {
-        let buffer = ScratchBuffer()
-        let room = buffer.bytes(1 << 20)
-        while case let count = try source.read(into: room), count > 0 {
-          try copy.append(UnsafeRawBufferPointer(rebasing: room[..<count]))
-        }
-        guard try copy.seal().sha256 == entry.sha256 else {
-          throw FormatError(source.path, "it does not match the SHA-256 that was recorded either")
-        }
-      } catch {
-        try? Publishing.remove(temporary)
-        throw error
-      }
+    let source = try other.open(entry)
+    guard try FileSeal(of: source).sha256 == entry.sha256 else {
+      throw FormatError(source.path, "it does not match the SHA-256 that was recorded either")
     }
-  }
-
-  /// Puts what `write` makes, under the name that it is given, in the place of `path`.
-  private func replace(_ path: String, _ write: (String) throws -> Void) throws {
-    let folder = Publishing.parent(of: path)
-    try Publishing.makeDirectory(dataset.file(folder))
-    let temporary = dataset.file(Layout.temporary(folder, randomIdentifier()))
-    try write(temporary)
-    do {
-      try Publishing.rename(temporary, to: dataset.file(path))
-    } catch {
-      try? Publishing.remove(temporary)
-      throw error
-    }
+    try dataset.store.replace(entry.name, with: source)
+    try dataset.checkDigest(
+      of: entry, consequence: ", as it was written; it is taken again next time")
   }
 }

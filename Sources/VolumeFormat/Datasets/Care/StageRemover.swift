@@ -1,3 +1,4 @@
+package import Storage
 internal import Frames
 public import ByteIO
 
@@ -15,10 +16,20 @@ public struct StageRemover {
     public var stage: String
     /// The collection; nil for a subject table, and where the record cannot be read.
     public var collection: ExactString?
-    /// Its files, relative to the dataset.
-    public var files: [String]
-    /// Its record, relative to the dataset.
-    public var record: String
+    /// Its files.
+    package var files: [ObjectName]
+    /// Its record.
+    package var record: ObjectName
+  }
+
+  /// What became of files.
+  public struct Outcome: Sendable {
+    /// How many are gone.
+    public var files: Int
+    /// Their bytes.
+    public var bytes: UInt64
+    /// How many stay, since a commit is under way that may name them; vol-gc(1) removes them else.
+    public var left: Int
   }
 
   private let dataset: Dataset
@@ -35,6 +46,8 @@ public struct StageRemover {
   /// - Throws: `Refusal` for one that is committed or not there, and where one is of a run of which
   ///   another is not named; `FormatError`; `IOFailure`.
   public func find(_ ids: [String], passingOver: Bool) throws -> [Target] {
+    // Before the records: who has none by now, has made all records that it will make.
+    let writing = try writers()
     let head = try dataset.manifest()
     let committed = head?.committedIDs ?? []
     let pending = try dataset.pending(besides: head)
@@ -53,6 +66,13 @@ public struct StageRemover {
         throw Refusal(reason: "there is no stage '\(id)'; vol-ls --staged lists them")
       }
       let stage = stages.first { $0.stage == id }
+      if pending.cut.contains(where: { $0.stage == id }),
+        writing.contains(String(id.prefix(Session.digits)))
+      {
+        throw Refusal(
+          reason:
+            "stage '\(id)' is one that a vol-write is about to finish; end it, or try again later")
+      }
       if let run = stage?.run {
         let others = stages.filter { $0.run == run && !ids.contains($0.stage) }
         guard others.isEmpty else {
@@ -70,16 +90,28 @@ public struct StageRemover {
     return targets
   }
 
+  /// The sessions that write, as far as they have shown it lately.
+  private func writers() throws -> Set<String> {
+    let now = try dataset.store.now()
+    return Set(
+      try dataset.leases().filter {
+        $0.work == .write && $0.object.modified > now - 5 * Lease.period
+      }.map(\.session))
+  }
+
   /// Gives them up; where it fails, some may be given up and some of their files be left.
   ///
   /// - Parameter targets: what `find` found.
-  /// - Returns: the bytes of the files that are gone.
+  /// - Returns: what is gone.
   /// - Throws: `Refusal` where a committer was faster, whose snapshot keeps all it needs; `IOFailure`.
-  public func giveUp(_ targets: [Target]) throws -> UInt64 {
+  public func giveUp(_ targets: [Target]) throws -> Outcome {
     let last = try dataset.snapshotNumbers().last ?? 0
-    for target in targets { try Publishing.remove(dataset.file(target.record)) }
-    try Publishing.syncDirectory(dataset.file(Layout.stages))
-    // A committer looks for the records last of all; if one has seen them still, its snapshot is here.
+    // As long as somebody may be about to commit them, no collector takes their files for a dead
+    // writer's.
+    let leases = try protect(targets)
+    try dataset.store.remove(targets.map(\.record))
+    try dataset.store.flushRemovals(in: Layout.stages)
+    let isBeingCommitted = try dataset.awaitCommitters(Lease.grace)
     for number in try dataset.snapshotNumbers() where number >= last {
       guard let manifest = try dataset.manifest(number) else { continue }
       let committed = manifest.committedIDs
@@ -90,22 +122,42 @@ public struct StageRemover {
             + "removed")
       }
     }
+    let files = targets.flatMap(\.files)
+    guard !isBeingCommitted else { return Outcome(files: 0, bytes: 0, left: files.count) }
+    let wanted = Set(files)
     var bytes: UInt64 = 0
-    for path in targets.flatMap(\.files) {
-      bytes &+= try FileStatus(.init(dataset.file(path)), following: false)?.size ?? 0
-      try Publishing.remove(dataset.file(path))
+    for folder in Self.folders {
+      for object in try dataset.store.list(folder) where wanted.contains(object.name) {
+        bytes &+= object.bytes
+      }
     }
-    return bytes
+    try dataset.store.remove(files)
+    try? dataset.store.remove(leases)
+    return Outcome(files: files.count, bytes: bytes, left: 0)
   }
+
+  /// Takes leases on what is given up.
+  ///
+  /// - Returns: the leases, which go with the files; else they are left to the collector.
+  private func protect(_ targets: [Target]) throws -> [ObjectName] {
+    let sessions = Set(targets.map { String($0.stage.prefix(Session.digits)) })
+    let names = sessions.sorted().map { Layout.lease($0, .giveUp) }
+    for name in names { try dataset.store.touch(name, []) }
+    return names
+  }
+
+  private static let folders = [Layout.packs, Layout.catalogs, Layout.subjects]
 
   /// The files in the dataset by what they belong to; of a record that cannot be read nothing else
   /// tells them.
-  private func files() throws -> [String: [String]] {
-    var result: [String: [String]] = [:]
-    for directory in [Layout.packs, Layout.catalogs, Layout.subjects] {
-      for name in try dataset.names(in: directory) {
-        let path = "\(directory)/\(name)"
-        if let owner = Layout.owner(of: path) { result[owner, default: []].append(path) }
+  private func files() throws -> [String: [ObjectName]] {
+    var result: [String: [ObjectName]] = [:]
+    for folder in Self.folders {
+      for file in try dataset.store.names(in: folder) {
+        guard let name = ObjectName(folder, file), let owner = Layout.owner(of: name) else {
+          continue
+        }
+        result[owner.id, default: []].append(name)
       }
     }
     return result

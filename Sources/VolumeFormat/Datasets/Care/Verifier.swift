@@ -1,3 +1,4 @@
+internal import Storage
 public import Frames
 public import ByteIO
 
@@ -127,19 +128,19 @@ public struct Verifier {
     let packs = Set(manifest.stages.flatMap { $0.packs.map(\.path) })
     for stage in manifest.stages {
       finding {
-        _ = try InputFile.recorded(dataset.file(stage.catalog.path), bytes: stage.catalog.bytes)
+        _ = try dataset.open(stage.catalog)
       }
       for (number, pack) in stage.packs.enumerated() {
         do {
-          let file = try InputFile.recorded(dataset.file(pack.path), bytes: pack.bytes)
-          try FileHeader.check(file, FileHeader.pack, stage: stage.stage, number: number)
+          try FileHeader.check(
+            try dataset.open(pack), FileHeader.pack, stage: stage.stage, number: number)
         } catch {
           bad[pack.path] = BadPack(finding: Finding(error), isLost: true)
         }
       }
     }
     if let table = manifest.subjects?.file {
-      finding { _ = try InputFile.recorded(dataset.file(table.path), bytes: table.bytes) }
+      finding { _ = try dataset.open(table) }
     }
     if let subjects = manifest.subjects { finding { try checkTable(subjects, isFull: isFull) } }
     if isFull {
@@ -182,7 +183,7 @@ public struct Verifier {
         report(
           Finding(
             FormatError(
-              dataset.file(Layout.manifest(number)),
+              dataset.place(Layout.manifest(number)),
               "its parent, snapshot \(parent.snapshot), is not the one that it followed")))
       }
     }
@@ -216,7 +217,7 @@ public struct Verifier {
     }
     guard let number, let digest = digests[number], hint == Array("\(number) \(digest)\n".utf8)
     else {
-      throw FormatError(dataset.file(Layout.head), "it does not name a snapshot of this dataset")
+      throw FormatError(dataset.place(Layout.head), "it does not name a snapshot of this dataset")
     }
   }
 
@@ -224,7 +225,8 @@ public struct Verifier {
 
   /// Looks at the head of a subject table; if `isFull`, at all rows.
   private func checkTable(_ subjects: SubjectsEntry, isFull: Bool) throws {
-    let table = try SubjectTableReader(dataset.file(subjects.file.path), rows: subjects.rows)
+    let table = try SubjectTableReader(
+      try dataset.store.open(subjects.file.name, bytes: nil), rows: subjects.rows)
     while isFull, try table.next() != nil {}
   }
 
@@ -233,7 +235,7 @@ public struct Verifier {
     let (dataset, progress) = (self.dataset, options.progress)
     let found = Failures()
     let pipeline = try OrderedPipeline<Void, FileEntry, (path: String, error: any Error)?>(
-      jobs: options.jobs, capacity: 2 * options.jobs, makeWorker: {},
+      jobs: options.jobs, capacity: 2 + 2 * options.jobs, makeWorker: {},
       transform: { _, file in
         defer { progress(file.bytes) }
         do {
@@ -309,7 +311,7 @@ public struct Verifier {
     keys.sort()
     let twice = zip(keys, keys.dropFirst()).count { $0 == $1 }
     if twice > 0 {
-      let manifest = dataset.file(Layout.manifest(snapshot.manifest.snapshot))
+      let manifest = dataset.place(Layout.manifest(snapshot.manifest.snapshot))
       report(Finding(FormatError(manifest, "\(twice) ids occur more than once")))
     }
     return volumes

@@ -1,3 +1,4 @@
+internal import Storage
 internal import Chunks
 internal import Frames
 internal import ByteIO
@@ -13,7 +14,7 @@ enum CatalogBlock {
   /// - Returns: its records, and where the next begins.
   /// - Throws: `FormatError` for damage; `IOFailure`.
   static func read(
-    _ file: InputFile, at offset: UInt64, before end: UInt64
+    _ file: any ObjectReader, at offset: UInt64, before end: UInt64
   ) throws -> (records: [CatalogRecord], next: UInt64) {
     func damaged(_ what: String) -> FormatError { FormatError(file.path, at: offset, what) }
     guard offset >= UInt64(FileHeader.size), offset < end,

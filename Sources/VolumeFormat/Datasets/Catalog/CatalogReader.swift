@@ -1,3 +1,4 @@
+internal import Storage
 internal import Frames
 public import ByteIO
 
@@ -6,7 +7,7 @@ public import ByteIO
 /// Every part is checked before it is used: page and block by their CRC-32C, lengths by the
 /// format's limits and the file's size.
 public final class CatalogReader {
-  private let file: InputFile
+  private let file: any ObjectReader
   fileprivate let indexOffset: UInt64
   /// Pages of the index.
   let pages: Int
@@ -21,13 +22,12 @@ public final class CatalogReader {
   /// Opens the catalog of `stage`.
   ///
   /// - Parameters:
-  ///   - path: the file.
-  ///   - stage: its id.
-  ///   - bytes: the size that the manifest or stage record gives.
+  ///   - file: the object, which has the size that was recorded.
+  ///   - stage: the stage's id.
   /// - Throws: `FormatError` if it is damaged or another; `IOFailure`.
-  public init(_ path: String, stage: String, bytes: UInt64) throws {
-    let file = try InputFile.recorded(path, bytes: bytes)
+  init(_ file: any ObjectReader, stage: String) throws {
     self.file = file
+    let (path, bytes) = (file.path, file.bytes)
     try FileHeader.check(file, FileHeader.catalog, stage: stage, number: 0)
     var footer = [UInt8](repeating: 0, count: CatalogFormat.footerSize)
     guard bytes >= UInt64(FileHeader.size + footer.count) else {
@@ -263,6 +263,15 @@ public final class CatalogReader {
 
   private func readBlock(at offset: UInt64) throws -> ([CatalogRecord], next: UInt64) {
     try CatalogBlock.read(file, at: offset, before: indexOffset)
+  }
+}
+
+extension Dataset {
+  /// Opens the catalog of a stage.
+  ///
+  /// - Throws: `FormatError` if it is damaged or another; `IOFailure`.
+  public func catalog(_ stage: Stage) throws -> CatalogReader {
+    try CatalogReader(try open(stage.catalog), stage: stage.stage)
   }
 }
 

@@ -1,3 +1,4 @@
+internal import Storage
 internal import Chunks
 internal import Frames
 internal import ByteIO
@@ -22,14 +23,18 @@ enum CatalogFormat {
 ///
 /// Keeps one block of records and 24 bytes a volume in memory.
 final class CatalogWriter {
+  private let name: ObjectName
+  private let store: any Store
   private let file: SealedFile
   private var block: [UInt8] = []
   private var blockRecords = 0
   private var blocks: UInt64 = 0
   private var entries: [(key: TextDigest, block: UInt64)] = []
 
-  init(creating path: String, stage: String) throws {
-    file = try SealedFile(creating: path, magic: FileHeader.catalog, stage: stage, number: 0)
+  init(_ name: ObjectName, in store: any Store, stage: String) throws {
+    self.name = name
+    self.store = store
+    file = try SealedFile(name, in: store, magic: FileHeader.catalog, stage: stage, number: 0)
   }
 
   /// Its path.
@@ -50,18 +55,19 @@ final class CatalogWriter {
     blockRecords += 1
   }
 
-  /// The record of a volume that was added; nil if there is none.
+  /// The record of a volume that was added; nil if there is none, or it cannot be had any more.
   ///
   /// It costs a look at all of them: it is for a message.
   func record(_ key: TextDigest) throws -> CatalogRecord? {
     guard let offset = entries.first(where: { $0.key == key })?.block else { return nil }
     try writeBlock()
-    let records = try CatalogBlock.read(try InputFile(path), at: offset, before: file.size)
+    guard let written = try file.reader() else { return nil }
+    let records = try CatalogBlock.read(written, at: offset, before: file.size)
     return records.records.first { TextDigest($0.obsID) == key }
   }
 
-  /// Writes the index and the footer, flushes and closes.
-  func finish() throws -> FileSeal {
+  /// Writes the index and the footer, and makes it whole, visible and lasting.
+  func finish() throws -> FileEntry {
     try writeBlock()
     let indexOffset = file.size
     entries.sort { $0.key < $1.key }
@@ -80,8 +86,11 @@ final class CatalogWriter {
     footer.appendLittle(UInt32(0))
     footer.appendLittle(footer.withUnsafeBytes { CRC32C.of($0) })
     try file.append(footer)
-    return try file.seal()
+    return try file.seal().entry(name)
   }
+
+  /// Removes it.
+  func abort() { file.abort() }
 
   private static func page(
     _ number: Int, _ entries: ArraySlice<(key: TextDigest, block: UInt64)>

@@ -1,105 +1,121 @@
 internal import ByteIO
 internal import Frames
+internal import Storage
 
-/// The paths inside a dataset; see vol-dataset(5).
+/// The names inside a dataset; see vol-dataset(5).
 enum Layout {
-  static let marker = "volpipe.json"
-  static let head = "HEAD"
+  static let marker = name(nil, "volpipe.json")
+  static let head = name(nil, "HEAD")
   static let manifests = "manifests"
   static let packs = "packs"
   static let catalogs = "catalogs"
   static let stages = "stages"
   static let subjects = "subjects"
+  static let leases = "leases"
 
-  /// The directories of a dataset.
-  static let directories = [manifests, packs, catalogs, subjects, stages]
+  /// The folders of a dataset.
+  static let folders = [manifests, packs, catalogs, subjects, stages, leases]
 
   /// The last number of ten digits.
   static let maximumSnapshot: UInt64 = 9_999_999_999
 
-  static func manifest(_ number: UInt64) -> String {
-    let digits = String(number)
-    return "\(manifests)/" + String(repeating: "0", count: max(0, 10 - digits.count)) + digits
-      + ".json"
+  static func manifest(_ number: UInt64) -> ObjectName {
+    name(manifests, "\(padded(number, 10)).json")
   }
 
-  static func pack(_ stage: String, _ number: Int) -> String {
-    let digits = String(number)
-    return "\(packs)/\(stage)-" + String(repeating: "0", count: max(0, 4 - digits.count)) + digits
-      + ".pack"
+  static func pack(_ stage: String, _ number: Int) -> ObjectName {
+    name(packs, "\(stage)-\(padded(UInt64(number), 4)).pack")
   }
 
-  static func catalog(_ stage: String) -> String { "\(catalogs)/\(stage).catalog" }
+  static func catalog(_ stage: String) -> ObjectName { name(catalogs, "\(stage).catalog") }
 
-  /// The path of a catalog of `stage` from which volumes were removed.
-  static func revision(_ revision: String, of stage: String) -> String {
-    "\(catalogs)/\(stage)-\(revision).catalog"
+  /// The name of a catalog of `stage` from which volumes were removed.
+  static func revision(_ revision: String, of stage: String) -> ObjectName {
+    name(catalogs, "\(stage)-\(revision).catalog")
   }
 
-  /// Whether `path` is that of a revised catalog of `stage`.
-  static func isRevision(_ path: String, of stage: String) -> Bool {
-    let revision = String(path.dropFirst(catalogs.utf8.count + 34).prefix(32))
-    return Names.isHexadecimal(revision, count: 32) && path == self.revision(revision, of: stage)
+  /// Whether `name` is that of a revised catalog of `stage`.
+  static func isRevision(_ name: ObjectName, of stage: String) -> Bool {
+    let revision = String(name.file.dropFirst(33).prefix(32))
+    return isID(revision) && name == self.revision(revision, of: stage)
   }
 
-  /// The path of a subject table.
-  static func subjects(_ table: String) -> String { "\(subjects)/\(table).subjects" }
+  /// The name of a subject table.
+  static func subjects(_ table: String) -> ObjectName { name(subjects, "\(table).subjects") }
 
-  /// Whether `path` is that of a subject table.
-  static func isSubjects(_ path: String) -> Bool {
-    let table = String(path.dropFirst(subjects.utf8.count + 1).prefix(32))
-    return Names.isHexadecimal(table, count: 32) && path == subjects(table)
+  /// Whether `name` is that of a subject table.
+  static func isSubjects(_ name: ObjectName) -> Bool {
+    let table = String(name.file.prefix(32))
+    return isID(table) && name == subjects(table)
   }
 
-  /// The path of the record of what is staged.
-  static func record(_ id: String, _ ending: String) -> String { "\(stages)/\(id)\(ending)" }
+  /// The name of the record of what is staged.
+  static func record(_ id: String, _ ending: String) -> ObjectName { name(stages, id + ending) }
 
   /// The id in a record's file name, or nil if it has another ending.
-  static func recordID(_ name: String, _ ending: String) -> String? {
-    let id = String(name.prefix(32))
-    return Names.isHexadecimal(id, count: 32) && name == id + ending ? id : nil
+  static func recordID(_ file: String, _ ending: String) -> String? {
+    let id = String(file.prefix(32))
+    return isID(id) && ExactString(file) == ExactString(id + ending) ? id : nil
   }
 
-  /// A name that no published file has, for one that is not finished.
-  static func temporary(_ directory: String, _ name: String) -> String { "\(directory)/.\(name)" }
+  /// The name of the lease of a session that does `work`.
+  static func lease(_ session: String, _ work: LeaseWork) -> ObjectName {
+    name(leases, "\(session)-\(work.rawValue).json")
+  }
+
+  /// Whose lease has this name; nil if it is none.
+  static func lease(_ file: String) -> (session: String, work: LeaseWork)? {
+    let session = String(file.prefix(Session.digits))
+    guard Names.isHexadecimal(session, count: Session.digits),
+      let work = LeaseWork.allCases.first(where: { lease(session, $0).file == file })
+    else { return nil }
+    return (session, work)
+  }
 
   /// The number of a manifest's file name, or nil.
-  static func manifestNumber(_ name: String) -> UInt64? {
-    guard name.hasSuffix(".json"), let number = UInt64(name.dropLast(5)),
-      (1...maximumSnapshot).contains(number),
-      manifest(number) == "\(manifests)/\(name)"
+  static func manifestNumber(_ file: String) -> UInt64? {
+    guard file.hasSuffix(".json"), let number = UInt64(file.dropLast(5)),
+      (1...maximumSnapshot).contains(number), manifest(number).file == file
     else { return nil }
     return number
   }
 
-  /// What a file belongs to that may be left over: the stage of a pack, of a catalog or of a revised
-  /// one, the id of a table, or of a file that was not finished its own path; nil for all others.
-  static func owner(of path: String) -> String? {
-    let parts = path.split(separator: "/", maxSplits: 1).map(String.init)
-    let name = parts[parts.count - 1]
-    let directory = parts.count == 2 ? parts[0] : ""
-    let id = String(name.prefix(32))
-    let isID = Names.isHexadecimal(id, count: 32)
-    switch directory {
+  /// What a file belongs to that may be left over.
+  struct Owner {
+    /// The stage of a pack, of a catalog or of a revised one, or the id of a table.
+    var id: String
+    /// The id that its writer drew for it: that of the owner or, of a revised catalog, its own.
+    var drawn: String
+  }
+
+  /// What a file belongs to that may be left over; nil for all others.
+  static func owner(of name: ObjectName) -> Owner? {
+    let id = String(name.file.prefix(32))
+    guard isID(id) else { return nil }
+    switch name.folder {
     case packs:
-      let digits = name.dropFirst(33).prefix { $0.isNumber }
-      guard isID, let number = Int(digits) else { break }
-      return path == pack(id, number) ? id : nil
-    case catalogs where isID:
-      return path == catalog(id) || isRevision(path, of: id) ? id : nil
-    case subjects where isID: return path == subjects(id) ? id : nil
-    default: break
-    }
-    guard name.hasPrefix(".") else { return nil }
-    let rest = name.dropFirst()
-    let wanted = directory.isEmpty ? ["HEAD-", "volpipe-"] : [""]
-    for prefix in wanted where rest.hasPrefix(prefix) {
-      // A temporary name is made of one random id, or of a stage and one.
-      let ids = rest.dropFirst(prefix.count).split(separator: "-").map(String.init)
-      if (1...2).contains(ids.count), ids.allSatisfy({ Names.isHexadecimal($0, count: 32) }) {
-        return path
+      let digits = name.file.dropFirst(33).prefix { $0.isNumber }
+      guard let number = Int(digits), name == pack(id, number) else { return nil }
+    case catalogs:
+      if isRevision(name, of: id) {
+        return Owner(id: id, drawn: String(name.file.dropFirst(33).prefix(32)))
       }
+      guard name == catalog(id) else { return nil }
+    case subjects: guard name == subjects(id) else { return nil }
+    default: return nil
     }
-    return nil
+    return Owner(id: id, drawn: id)
+  }
+
+  private static func isID(_ text: String) -> Bool { Names.isHexadecimal(text, count: 32) }
+
+  private static func padded(_ number: UInt64, _ count: Int) -> String {
+    let digits = String(number)
+    return String(repeating: "0", count: max(0, count - digits.count)) + digits
+  }
+
+  private static func name(_ folder: String?, _ file: String) -> ObjectName {
+    guard let name = ObjectName(folder, file) else { preconditionFailure("no name: \(file)") }
+    return name
   }
 }

@@ -1,72 +1,103 @@
-internal import Frames
 internal import ByteIO
+internal import Frames
+package import Storage
 
-/// A dataset directory; see vol-dataset(5).
+/// A dataset, wherever it is kept; see vol-dataset(5).
 public struct Dataset: Sendable {
-  /// The directory.
-  public let path: String
+  /// Where its objects are.
+  package let store: any Store
+  /// The run that works on it.
+  package let session: Session
   /// The id that all of its documents carry.
   public let id: String
 
-  /// Opens an existing dataset.
+  /// Where it is, for messages: a path or a URL.
+  public var path: String { store.location }
+
+  /// Opens the dataset in a directory.
   ///
-  /// - Throws: `IOFailure` if there is no such directory; `DatasetError` if it is something else.
+  /// - Throws: `IOFailure` if there is no such directory; `DatasetError` if it is something else;
+  ///   `FormatError` if it is damaged, or folders in it are links.
   public init(opening path: String) throws {
-    self.path = path
-    let marker = "\(path)/\(Layout.marker)"
-    guard let bytes = try Self.readIfPresent(marker, maximum: 1 << 16) else {
-      _ = try directoryEntries(path)
-      throw DatasetError.notADataset(path)
-    }
-    try Self.refuseLinks(path)
-    id = try DatasetMarker(SealedDocument.parse(bytes, in: marker)).datasetID
+    try self.init(try Self.directory(path), Session())
   }
 
-  /// Opens a dataset, making it if there is nothing at `path` or an empty directory.
+  /// Opens the dataset in a store.
+  ///
+  /// - Throws: `DatasetError` if there is none; `FormatError`; `IOFailure`.
+  package init(_ store: any Store, _ session: Session) throws {
+    self.store = store
+    self.session = session
+    guard let bytes = try store.read(Layout.marker, maximum: Self.maximumMarker) else {
+      throw DatasetError.notADataset(store.location)
+    }
+    let source = "\(store.location)/\(Layout.marker.path)"
+    id = try DatasetMarker(SealedDocument.parse(bytes, in: source)).datasetID
+  }
+
+  /// Opens the dataset in a directory, making it if there is nothing at `path` or an empty directory.
   ///
   /// Any number of processes may do this at once.
+  ///
+  /// - Throws: `DatasetError` if there is something else; `FormatError`; `IOFailure`.
   public static func create(_ path: String) throws -> Dataset {
     try Publishing.makeDirectories(path)
-    if try readIfPresent("\(path)/\(Layout.marker)", maximum: 1 << 16) == nil {
-      try makeMarker(path)
+    return try create(try directory(path), Session())
+  }
+
+  /// The same in a store.
+  package static func create(_ store: any Store, _ session: Session) throws -> Dataset {
+    if try store.read(Layout.marker, maximum: maximumMarker) == nil {
+      try makeMarker(store, session)
     }
-    let dataset = try Dataset(opening: path)
-    for directory in Layout.directories {
-      try Publishing.makeDirectory(dataset.file(directory))
-    }
+    let dataset = try Dataset(store, session)
+    try store.prepare(Layout.folders)
     return dataset
   }
 
-  /// Refuses a dataset whose folders are links: what is written to it, or removed from it, would be
-  /// another's.
-  private static func refuseLinks(_ path: String) throws {
-    for name in Layout.directories + [Layout.head] where isSymbolicLink("\(path)/\(name)") {
-      throw FormatError(
-        "\(path)/\(name)", "it is a symbolic link, which no part of a dataset may be")
-    }
+  private static let maximumMarker = 1 << 16
+
+  private static func directory(_ path: String) throws -> DirectoryStore {
+    try DirectoryStore(path, folders: Layout.folders, files: [Layout.head.file])
   }
 
-  private static func makeMarker(_ path: String) throws {
-    // Dot files: another creator's temporary file, or what a file manager leaves.
-    let others = try directoryEntries(path).filter { !$0.hasPrefix(".") && $0 != Layout.marker }
+  private static func makeMarker(_ store: any Store, _ session: Session) throws {
+    let others = try store.names(in: nil).filter { $0 != Layout.marker.file }
     if let other = others.first {
-      // Another creator may have come in between, and gone on to make its directories.
-      if fileExists("\(path)/\(Layout.marker)") { return }
-      throw DatasetError.obstructed(path, by: other)
+      // Another creator may have come in between, and gone on to make its folders.
+      if try store.read(Layout.marker, maximum: maximumMarker) != nil { return }
+      throw DatasetError.obstructed(store.location, by: other)
     }
-    let marker = DatasetMarker(datasetID: randomIdentifier(), created: timestamp())
-    let temporary = Layout.temporary(path, "volpipe-\(randomIdentifier())")
-    try Publishing.write(SealedDocument.encode(marker.json), to: temporary)
-    // Where the name is taken, another process was first, and its marker counts.
+    let marker = DatasetMarker(
+      datasetID: session.identifier(), created: session.timestamp())
     do {
-      _ = try Publishing.claim("\(path)/\(Layout.marker)", with: temporary)
-    } catch {
-      throw error.isNoSuchStep ? DatasetError.noClaims(path) : error
+      switch try store.create(Layout.marker, SealedDocument.encode(marker.json)) {
+      // Where the name is taken, another process was first, and its marker counts.
+      case .made, .exists: break
+      case .unflushed(let error): throw error
+      case .unsure(let error):
+        // Whoever's it is that is there, all who come now find the same.
+        guard try store.read(Layout.marker, maximum: maximumMarker) != nil else { throw error }
+      }
+    } catch let failure as IOFailure where failure.isNoSuchStep {
+      throw DatasetError.noClaims(store.location)
     }
   }
 
-  /// The path of a file of the dataset.
-  func file(_ relative: String) -> String { "\(path)/\(relative)" }
+  // MARK: Objects
+
+  /// What to call an object in a message.
+  package func place(_ name: ObjectName) -> String { "\(path)/\(name.path)" }
+
+  /// What to call a file of the dataset in a message.
+  public func name(of entry: FileEntry) -> String { place(entry.name) }
+
+  /// Opens a file that must have the size that was recorded.
+  ///
+  /// - Throws: `FormatError` if it has not; `IOFailure`.
+  package func open(_ entry: FileEntry) throws -> any ObjectReader {
+    try store.open(entry.name, bytes: entry.bytes)
+  }
 
   /// Reads a file whole and compares its digest with the one recorded.
   ///
@@ -74,24 +105,33 @@ public struct Dataset: Sendable {
   ///   - entry: the file.
   ///   - consequence: what the message says behind the fault.
   /// - Throws: `FormatError` if it is another; `IOFailure`.
-  func checkDigest(of entry: FileEntry, consequence: String = "") throws {
-    let path = file(entry.path)
-    guard try FileSeal(of: path).sha256 == entry.sha256 else {
-      throw FormatError(path, "it does not match the SHA-256 that was recorded\(consequence)")
+  package func checkDigest(of entry: FileEntry, consequence: String = "") throws {
+    let file = try store.open(entry.name, bytes: nil)
+    guard try FileSeal(of: file).sha256 == entry.sha256 else {
+      throw FormatError(
+        file.path, "it does not match the SHA-256 that was recorded\(consequence)")
     }
   }
 
-  /// What to call a file of the dataset in a message.
-  public func name(of entry: FileEntry) -> String { file(entry.path) }
+  /// A file for this process alone, beside the dataset where that has room for such.
+  ///
+  /// - Throws: `IOFailure`.
+  func scratch() throws -> OutputFile {
+    try store.scratch() ?? OutputFile(scratchIn: temporaryDirectory())
+  }
 
   // MARK: Snapshots
 
   /// The numbers of all snapshots, in order.
+  ///
+  /// - Throws: `IOFailure`.
   public func snapshotNumbers() throws -> [UInt64] {
-    try names(in: Layout.manifests).compactMap(Layout.manifestNumber).sorted()
+    try store.names(in: Layout.manifests).compactMap(Layout.manifestNumber).sorted()
   }
 
   /// The manifest of snapshot `number`, or of the last one; nil if there is none.
+  ///
+  /// - Throws: `FormatError` if it is damaged; `IOFailure`.
   public func manifest(_ number: UInt64? = nil) throws -> Manifest? {
     guard let number = try number ?? snapshotNumbers().last,
       let bytes = try manifestBytes(number)
@@ -101,7 +141,7 @@ public struct Dataset: Sendable {
 
   /// The manifest of snapshot `number` that these bytes are.
   func decodeManifest(_ bytes: [UInt8], _ number: UInt64) throws -> Manifest {
-    let source = file(Layout.manifest(number))
+    let source = place(Layout.manifest(number))
     let manifest = try Manifest(SealedDocument.parse(bytes, in: source))
     guard manifest.datasetID == id else { throw FormatError(source, "it is of another dataset") }
     if let defect = manifest.defect(number: number) { throw FormatError(source, defect) }
@@ -109,8 +149,10 @@ public struct Dataset: Sendable {
   }
 
   /// The manifest of snapshot `number` as it stands in its file; nil if there is none.
+  ///
+  /// - Throws: `FormatError` if it is too long; `IOFailure`.
   public func manifestBytes(_ number: UInt64) throws -> [UInt8]? {
-    try Self.readIfPresent(file(Layout.manifest(number)), maximum: Manifest.maximumSize)
+    try store.read(Layout.manifest(number), maximum: Manifest.maximumSize)
   }
 
   /// Throws unless snapshot `number` has the digest that is given, and snapshot `last` is it or
@@ -119,7 +161,7 @@ public struct Dataset: Sendable {
   /// - Throws: `FormatError`: what was rolled back to an earlier state, or is another dataset, shows
   ///   so; `IOFailure`.
   public func require(_ number: UInt64, sha256: String?, before last: UInt64) throws {
-    let source = file(Layout.manifest(number))
+    let source = place(Layout.manifest(number))
     guard number <= last, let bytes = try manifestBytes(number) else {
       throw FormatError(
         path,
@@ -139,144 +181,19 @@ public struct Dataset: Sendable {
       }
       guard try decodeManifest(bytes, next).parent?.sha256 == digest else {
         throw FormatError(
-          file(Layout.manifest(next)), "its parent is not the snapshot \(next - 1) that is there")
+          place(Layout.manifest(next)), "its parent is not the snapshot \(next - 1) that is there")
       }
       digest = SHA256.digits(of: bytes)
     }
   }
 
   /// The digest of the manifest of snapshot `number`; nil if there is none.
+  ///
+  /// - Throws: `FormatError` if it is too long; `IOFailure`.
   public func digest(ofSnapshot number: UInt64) throws -> String? {
     try manifestBytes(number).map(SHA256.digits)
   }
 
   /// What `HEAD` holds; nil if it does not exist.
-  func hint() throws -> [UInt8]? { try Self.readIfPresent(file(Layout.head), maximum: 128) }
-
-  // MARK: What is staged
-
-  /// What lies in the dataset and is not committed.
-  public struct Pending: Sendable {
-    /// The finished stages, in order of their creation, then of id; those of a run once all of them
-    /// are there.
-    public var stages: [Stage] = []
-    /// The stages of runs that are not whole: that were cut off, or are just being published.
-    public var cut: [Stage] = []
-    /// The subject tables, in order of their creation, then of id.
-    public var tables: [SubjectStage] = []
-    /// Why records cannot be read, which are left where they are.
-    public var damage: [any Error] = []
-  }
-
-  /// What is staged and was committed neither by the snapshot of `manifest` nor before it.
-  ///
-  /// - Parameters:
-  ///   - manifest: the current snapshot's; nil if there is none.
-  ///   - withTables: whether subject tables are wanted, too.
-  /// - Returns: what is staged.
-  /// - Throws: `IOFailure` if the records cannot be listed.
-  public func pending(besides manifest: Manifest?, withTables: Bool = true) throws -> Pending {
-    let committed = manifest?.committedIDs ?? []
-    var result = Pending()
-    let stages: [Stage] = try pending(besides: committed, &result.damage)
-    if withTables { result.tables = try pending(besides: committed, &result.damage) }
-    let counts = stages.reduce(into: [:]) { $0[$1.run?.id, default: 0] += 1 }
-    for stage in stages {
-      if let run = stage.run, counts[run.id] != run.stages {
-        result.cut.append(stage)
-      } else {
-        result.stages.append(stage)
-      }
-    }
-    return result
-  }
-
-  private func pending<Content: Staged>(
-    besides committed: Set<String>, _ damage: inout [any Error]
-  ) throws -> [Content] {
-    var found: [Content] = []
-    for id in try stagedIDs(Content.self) where !committed.contains(id) {
-      let record: Result<Content?, any Error> = Result { try staged(id) }
-      switch record {
-      case .success(let content): if let content { found.append(content) }
-      case .failure(let error): damage.append(error)
-      }
-    }
-    return found.sorted { $0.precedes($1) }
-  }
-
-  /// The ids of all records of this kind that lie in the dataset.
-  func stagedIDs<Content: Staged>(_ kind: Content.Type) throws -> [String] {
-    try names(in: Layout.stages).compactMap { Layout.recordID($0, Content.recordEnding) }
-  }
-
-  /// What is staged under `id`; nil if there is no record of it.
-  func staged<Content: Staged>(_ id: String) throws -> Content? {
-    let source = record(of: id, Content.self)
-    guard let bytes = try Self.readIfPresent(source, maximum: Content.maximumRecord) else {
-      return nil
-    }
-    let record = try StagedRecord<Content>(SealedDocument.parse(bytes, in: source))
-    guard record.datasetID == self.id else { throw FormatError(source, "it is of another dataset") }
-    guard record.content.stage == id else { throw FormatError(source, "it is of another stage") }
-    if let defect = record.content.defect() { throw FormatError(source, defect) }
-    return record.content
-  }
-
-  /// The path of a record.
-  func record<Content: Staged>(of id: String, _ kind: Content.Type) -> String {
-    file(Layout.record(id, Content.recordEnding))
-  }
-
-  /// Publishes the record of what is staged, all of whose files are on disk; no part of it stays on
-  /// failure.
-  func publish<Content: Staged>(_ content: Content) throws {
-    let document = SealedDocument.encode(StagedRecord(datasetID: id, content).json)
-    // Only many packs make a record long.
-    guard document.count <= Content.maximumRecord else {
-      throw FormatError(
-        content.stage, "its record would be over 16 MiB; choose a larger --pack-size")
-    }
-    let path = record(of: content.stage, Content.self)
-    let temporary = file(Layout.temporary(Layout.stages, content.stage))
-    try Publishing.write(document, to: temporary)
-    do {
-      try Publishing.rename(temporary, to: path)
-    } catch {
-      // The rename may be done and only its flush have failed: no record may outlive its files.
-      try? Publishing.remove(path)
-      try? Publishing.remove(temporary)
-      throw error
-    }
-  }
-
-  /// Takes back the record of what is staged and not committed.
-  func withdraw<Content: Staged>(_ content: Content) throws {
-    try Publishing.remove(record(of: content.stage, Content.self))
-  }
-
-  /// Opens the catalog of a stage.
-  public func catalog(_ stage: Stage) throws -> CatalogReader {
-    try CatalogReader(file(stage.catalog.path), stage: stage.stage, bytes: stage.catalog.bytes)
-  }
-
-  /// The names in a directory of the dataset, none if its first writer has not made it yet.
-  func names(in directory: String) throws -> [String] {
-    let result = Result { () throws(IOFailure) in try directoryEntries(file(directory)) }
-    if case .failure(let failure) = result, failure.isNotFound { return [] }
-    return try result.get()
-  }
-
-  /// All of a file of at most `maximum` bytes, or nil if it does not exist.
-  private static func readIfPresent(_ path: String, maximum: Int) throws -> [UInt8]? {
-    let opened = Result { try InputFile.regular(path) }
-    if case .failure(let failure as IOFailure) = opened, failure.isNotFound { return nil }
-    let (file, size) = try opened.get()
-    guard size <= UInt64(maximum) else {
-      throw FormatError(path, "it is over \(maximum) bytes long")
-    }
-    var bytes = [UInt8](repeating: 0, count: Int(size))
-    let count = try bytes.withUnsafeMutableBytes { try file.read(at: 0, into: $0) }
-    return Array(bytes[..<count])
-  }
+  func hint() throws -> [UInt8]? { try store.read(Layout.head, maximum: 128) }
 }

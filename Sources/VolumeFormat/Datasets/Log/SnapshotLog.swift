@@ -1,6 +1,6 @@
+internal import Storage
 internal import Frames
 public import ByteIO
-internal import Glibc
 
 /// Why there is no new snapshot, other than bad data and failed calls.
 public enum CommitRefusal: ExplainedError, Sendable {
@@ -71,6 +71,8 @@ public struct UnsureCommit: ExplainedError {
 /// Adds the next snapshot to a dataset, however many processes do so at once.
 struct SnapshotLog {
   private static let attempts = 200
+  /// So often a manifest is made once more, of which nobody knows whether it was made.
+  private static let doubts = 5
 
   /// The current snapshot, and the digest of its manifest.
   struct Head {
@@ -83,7 +85,7 @@ struct SnapshotLog {
     var stages: [Stage]
     var subjects: SubjectsEntry?
     /// The records of what is new in it, which whoever gives it up removes first.
-    var records: [String] = []
+    var records: [ObjectName] = []
   }
 
   let dataset: Dataset
@@ -104,7 +106,10 @@ struct SnapshotLog {
   ) throws -> Manifest {
     for attempt in 0..<Self.attempts {
       // Who has lost often waits less, so that it, too, comes to its turn.
-      if attempt > 0 { usleep(UInt32.random(in: 500...max(2_000, 20_000 / UInt32(attempt)))) }
+      if attempt > 0 {
+        let longest = max(2_000, 20_000 / UInt64(attempt))
+        dataset.session.pause(Double(500 + dataset.session.number(below: longest - 499)) / 1e6)
+      }
       let head = try current()
       if let expected,
         expected.number != head?.manifest.snapshot ?? 0
@@ -114,9 +119,18 @@ struct SnapshotLog {
           expected: expected.number, current: head?.manifest.snapshot ?? 0)
       }
       let left = try forgetCommitted(head?.manifest)
-      let proposal = try propose(head?.manifest)
+      let proposal: Proposal
+      do {
+        proposal = try propose(head?.manifest)
+      } catch {
+        // What it read may be gone by now, since a later snapshot does without.
+        guard try dataset.snapshotNumbers().last ?? 0 > head?.manifest.snapshot ?? 0 else {
+          throw error
+        }
+        continue
+      }
       let manifest = try manifest(of: proposal, on: head, metadata, left)
-      if try publish(manifest, of: proposal) {
+      if try publish(manifest, needing: proposal.records) {
         try? refreshHead()
         return manifest
       }
@@ -126,7 +140,7 @@ struct SnapshotLog {
 
   /// Throws unless a snapshot can be made where the dataset lies, before there is work to lose.
   func requireClaims() throws {
-    guard try Publishing.canClaim(in: dataset.file(Layout.manifests)) else {
+    guard try dataset.store.canCreate(in: Layout.manifests) else {
       throw DatasetError.noClaims(dataset.path)
     }
   }
@@ -136,14 +150,7 @@ struct SnapshotLog {
     while let head = try current() {
       let bytes = Array("\(head.manifest.snapshot) \(head.sha256)\n".utf8)
       if try dataset.hint() != bytes {
-        let temporary = dataset.file(Layout.temporary(".", "HEAD-\(randomIdentifier())"))
-        try Publishing.write(bytes, to: temporary)
-        do {
-          try Publishing.rename(temporary, to: dataset.file(Layout.head))
-        } catch {
-          try? Publishing.remove(temporary)
-          throw error
-        }
+        try dataset.store.replace(Layout.head, bytes)
       }
       // Another committer may have written an older number after ours.
       if try dataset.snapshotNumbers().last == head.manifest.snapshot { return }
@@ -169,7 +176,7 @@ struct SnapshotLog {
     var left: Set<String> = []
     let stages = try forget(committed, Stage.self, &left)
     let tables = try forget(committed, SubjectStage.self, &left)
-    if stages || tables { try Publishing.syncDirectory(dataset.file(Layout.stages)) }
+    if stages || tables { try dataset.store.flushRemovals(in: Layout.stages) }
     return left
   }
 
@@ -180,7 +187,7 @@ struct SnapshotLog {
     var isChanged = false
     for id in try dataset.stagedIDs(kind) where committed.contains(id) {
       do {
-        try Publishing.remove(dataset.record(of: id, kind))
+        try dataset.store.remove([dataset.record(of: id, kind)])
         isChanged = true
       } catch {
         left.insert(id)
@@ -203,41 +210,71 @@ struct SnapshotLog {
       .subtracting(proposal.subjects?.stages ?? []).sorted()
     guard committed.count <= Manifest.maximumCommitted else {
       throw FormatError(
-        dataset.file(Layout.stages),
+        "\(dataset.path)/\(Layout.stages)",
         "over \(Manifest.maximumCommitted) records of what was committed cannot be removed here; "
           + "whoever owns them can")
     }
     return Manifest(
       datasetID: dataset.id, snapshot: (head?.manifest.snapshot ?? 0) + 1,
       parent: head.map { .init(snapshot: $0.manifest.snapshot, sha256: $0.sha256) },
-      commitID: randomIdentifier(), created: timestamp(), tool: tool, metadata: metadata,
+      commitID: dataset.session.identifier(), created: dataset.session.timestamp(), tool: tool,
+      metadata: metadata,
       collections: totals, stages: proposal.stages, subjects: proposal.subjects,
       committed: committed)
   }
 
   /// Creates the manifest unless its number is taken or a record gone; false if it is.
-  private func publish(_ manifest: Manifest, of proposal: Proposal) throws -> Bool {
+  ///
+  /// The records are looked at last. Who gives them up afterwards sees the lease of this committer, and
+  /// leaves their files alone.
+  private func publish(_ manifest: Manifest, needing records: [ObjectName]) throws -> Bool {
     let bytes = SealedDocument.encode(manifest.json)
     guard bytes.count <= Manifest.maximumSize else {
       throw FormatError(dataset.path, "its manifest would be over 64 MiB: it has too many stages")
     }
-    let temporary = dataset.file(Layout.temporary(Layout.manifests, manifest.commitID))
-    let path = dataset.file(Layout.manifest(manifest.snapshot))
-    try Publishing.write(bytes, to: temporary)
-    guard proposal.records.allSatisfy({ fileExists($0) }) else {
-      try Publishing.remove(temporary)
-      return false
-    }
-    guard try Publishing.claimUnflushed(path, with: temporary) else { return false }
+    let there = Set(try dataset.store.names(in: Layout.stages))
+    guard records.allSatisfy({ there.contains($0.file) }) else { return false }
+    let name = Layout.manifest(manifest.snapshot)
+    guard try create(name, bytes, manifest.snapshot) else { return false }
     do {
-      try Publishing.syncDirectory(dataset.file(Layout.manifests))
-      let digest = SHA256.digits(of: bytes)
-      if try isInLine(manifest.snapshot, digest) { return true }
-      try Publishing.remove(path)
+      if try isInLine(manifest.snapshot, SHA256.digits(of: bytes)) { return true }
+      try dataset.store.remove([name])
       return false
     } catch {
       throw UnsureCommit(snapshot: manifest.snapshot, cause: error)
     }
+  }
+
+  /// Whether the manifest is made, and not one that another committer made under its name.
+  ///
+  /// Where a reply was lost nobody knows, until it is there or made once more: as its commit id is
+  /// random, no other has its bytes.
+  private func create(_ name: ObjectName, _ bytes: [UInt8], _ number: UInt64) throws -> Bool {
+    var doubt: (any Error)?
+    for _ in 0..<Self.doubts {
+      let result: Creation
+      do {
+        result = try dataset.store.create(name, bytes)
+      } catch {
+        // What was made before, if anything was, is not told by this.
+        guard let doubt else { throw error }
+        throw UnsureCommit(snapshot: number, cause: doubt)
+      }
+      switch result {
+      case .made: return true
+      case .unflushed(let error): throw UnsureCommit(snapshot: number, cause: error)
+      case .exists:
+        do {
+          return try dataset.manifestBytes(number) == bytes
+        } catch {
+          throw UnsureCommit(snapshot: number, cause: error)
+        }
+      case .unsure(let error):
+        doubt = error
+        dataset.session.pause(0.05)
+      }
+    }
+    throw UnsureCommit(snapshot: number, cause: doubt ?? CommitRefusal.lostRaces(Self.doubts))
   }
 
   /// Whether the last snapshot is this one, or descends from it.

@@ -1,6 +1,6 @@
-internal import Chunks
-internal import Frames
 internal import ByteIO
+internal import Frames
+internal import Storage
 
 /// The header that packs and catalogs begin with.
 enum FileHeader {
@@ -23,7 +23,7 @@ enum FileHeader {
   }
 
   /// Throws if `file` does not begin with this header.
-  static func check(_ file: InputFile, _ magic: [UInt8], stage: String, number: Int) throws {
+  static func check(_ file: any ObjectReader, _ magic: [UInt8], stage: String, number: Int) throws {
     var bytes = [UInt8](repeating: 0, count: size)
     let count = try bytes.withUnsafeMutableBytes { try file.read(at: 0, into: $0) }
     guard count == size, bytes == make(magic, stage: stage, number: number) else {
@@ -33,60 +33,34 @@ enum FileHeader {
   }
 }
 
-/// Size and digest of a finished file.
-public struct FileSeal: Sendable, Equatable {
-  /// Bytes.
-  public var bytes: UInt64
-  /// SHA-256, 64 hexadecimal digits.
-  public var sha256: String
-
-  init(bytes: UInt64, sha256: String) {
-    self.bytes = bytes
-    self.sha256 = sha256
-  }
-
-  /// Reads a file whole.
-  init(of path: String) throws {
-    let file = try InputFile.regular(path).file
-    let digest = SHA256()
-    let buffer = ScratchBuffer()
-    let room = buffer.bytes(1 << 20)
-    var size: UInt64 = 0
-    while case let count = try file.read(into: room), count > 0 {
-      digest.update(UnsafeRawBufferPointer(rebasing: room[..<count]))
-      size += UInt64(count)
-    }
-    self.init(bytes: size, sha256: hexadecimal(digest.digest()))
-  }
-}
-
-/// A file that is only ever appended to, with its digest taken on the way.
+/// An object that is only ever appended to, with its digest taken on the way.
 final class SealedFile {
-  let path: String
-  private let file: OutputFile
+  private let file: any ObjectWriter
   private let digest = SHA256()
   private(set) var size: UInt64 = 0
   private var marked: UInt64 = 0
 
-  /// Creates `path`, empty.
-  init(creating path: String) throws {
-    self.path = path
-    file = try OutputFile(creating: path)
-  }
+  /// Begins the object `name`, empty.
+  init(_ name: ObjectName, in store: any Store) throws { file = try store.write(name) }
 
-  /// Creates `path` with the header; nothing is left there on failure.
-  convenience init(creating path: String, magic: [UInt8], stage: String, number: Int) throws {
-    try self.init(creating: path)
+  /// Begins it with the header; nothing is left there on failure.
+  convenience init(
+    _ name: ObjectName, in store: any Store, magic: [UInt8], stage: String, number: Int
+  ) throws {
+    try self.init(name, in: store)
     do {
       try append(FileHeader.make(magic, stage: stage, number: number))
     } catch {
-      try? Publishing.remove(path)
+      abort()
       throw error
     }
   }
 
+  /// What to call it in messages.
+  var path: String { file.path }
+
   func append(_ bytes: UnsafeRawBufferPointer) throws {
-    try file.write(bytes)
+    try file.append(bytes)
     digest.update(bytes)
     size += UInt64(bytes.count)
   }
@@ -99,17 +73,22 @@ final class SealedFile {
     marked = size
   }
 
-  /// Takes back all that was appended since `mark`.
+  /// Takes back all that was appended since `mark`, where the store can; else it stays, for nothing.
   func rollBack() throws {
-    try file.truncate(to: marked)
+    guard try file.takeBack(to: marked) else { return }
     digest.rollBack()
     size = marked
   }
 
-  /// Flushes and closes the file.
+  /// Opens what was appended so far, where the store can; else nil.
+  func reader() throws -> (any ObjectReader)? { try file.reader() }
+
+  /// Makes it whole, visible and lasting.
   func seal() throws -> FileSeal {
-    try file.sync()
-    try file.close()
+    try file.finish()
     return FileSeal(bytes: size, sha256: hexadecimal(digest.digest()))
   }
+
+  /// Removes it.
+  func abort() { file.abort() }
 }

@@ -1,5 +1,6 @@
-internal import Frames
 internal import ByteIO
+internal import Frames
+internal import Storage
 
 /// The packs of one stage: extents go into the last; a new one begins when it is large enough.
 final class PackSet {
@@ -7,23 +8,23 @@ final class PackSet {
   private static let maximumPacks = 65_536
 
   private let stage: String
-  private let pathOfPack: (Int) -> String
+  private let store: any Store
   private let packSize: UInt64
-  private let unfinished: UnfinishedFiles
+  private let unfinished: UnfinishedObjects
   private var current: SealedFile?
   private var currentNumber = -1
-  private(set) var seals: [FileSeal] = []
-  /// All files made so far, for one who has to remove them.
-  private(set) var paths: [String] = []
+  /// The finished packs.
+  private(set) var entries: [FileEntry] = []
+  /// All made so far, for one who has to remove them.
+  private(set) var names: [ObjectName] = []
 
   init(
-    stage: String, packSize: UInt64, unfinished: UnfinishedFiles = UnfinishedFiles(),
-    pathOfPack: @escaping (Int) -> String
+    stage: String, packSize: UInt64, unfinished: UnfinishedObjects, in store: any Store
   ) {
     self.stage = stage
     self.unfinished = unfinished
     self.packSize = packSize
-    self.pathOfPack = pathOfPack
+    self.store = store
   }
 
   /// Number of the pack that the present volume goes into.
@@ -34,20 +35,17 @@ final class PackSet {
 
   /// Begins a volume: its extents will lie in one pack.
   func beginVolume() throws {
-    if let pack = current, pack.size >= packSize {
-      seals.append(try pack.seal())
-      current = nil
-    }
+    if let pack = current, pack.size >= packSize { try finish(pack) }
     if current == nil {
       currentNumber += 1
       guard currentNumber < Self.maximumPacks else {
         throw FormatError(stage, "over \(Self.maximumPacks) packs; choose a larger --pack-size")
       }
-      let path = pathOfPack(currentNumber)
-      paths.append(path)
-      current = try unfinished.making(path) {
+      let name = Layout.pack(stage, currentNumber)
+      names.append(name)
+      current = try unfinished.making(name, in: store) {
         try SealedFile(
-          creating: path, magic: FileHeader.pack, stage: stage, number: currentNumber)
+          name, in: store, magic: FileHeader.pack, stage: stage, number: currentNumber)
       }
     }
     current?.mark()
@@ -64,7 +62,11 @@ final class PackSet {
 
   /// Flushes and closes the last pack.
   func finish() throws {
-    if let pack = current { seals.append(try pack.seal()) }
+    if let pack = current { try finish(pack) }
+  }
+
+  private func finish(_ pack: SealedFile) throws {
+    entries.append(try pack.seal().entry(Layout.pack(stage, currentNumber)))
     current = nil
   }
 }

@@ -24,17 +24,14 @@ public final class RegionServer {
     case request
   }
 
-  private enum Step: Sendable {
+  /// What takes work.
+  private enum Work: Sendable {
     case whole(StoredVolume, Slab, [UInt8])
     case chunks(StoredVolume, Slab, Range<Int>)
-    case answer(Slab, [UInt8])
-    case line([UInt8])
-    /// The first line of an answer in parts, and its end.
-    case beginParts([UInt8])
-    case endParts
   }
 
-  private enum Done: Sendable {
+  /// What comes out, in order.
+  private enum Step: Sendable {
     case decoded
     /// What is to be said instead of the answer that follows.
     case damaged(String)
@@ -42,6 +39,7 @@ public final class RegionServer {
     /// What is to be said instead of an answer.
     case failed(String)
     case line([UInt8])
+    /// The first line of an answer in parts, and its end.
     case beginParts([UInt8])
     case endParts
   }
@@ -50,7 +48,7 @@ public final class RegionServer {
   private let jobs: Int
   private let volumes: VolumeCache
   private let pool = SlabPool()
-  private let pipeline: OrderedPipeline<DecodeWorker, Step, Done>
+  private let pipeline: OrderedPipeline<DecodeWorker, Work, Step>
 
   /// Serves volumes of `snapshot`, of one collection or of all, to `output`.
   ///
@@ -66,8 +64,8 @@ public final class RegionServer {
     pipeline = try OrderedPipeline(
       jobs: jobs, capacity: 16 + 8 * jobs,
       makeWorker: { DecodeWorker() },
-      transform: { worker, step in
-        switch step {
+      transform: { worker, work in
+        switch work {
         case .whole(let volume, let slab, let head):
           do {
             try volume.decode(0..<slab.chunkCount, of: slab, with: worker)
@@ -82,10 +80,6 @@ public final class RegionServer {
           } catch {
             return .damaged("\(error)")
           }
-        case .line(let line): return .line(line)
-        case .answer(let slab, let head): return .answer(slab, head)
-        case .beginParts(let line): return .beginParts(line)
-        case .endParts: return .endParts
         }
       },
       sink: { try answers.take($0) })
@@ -154,7 +148,7 @@ public final class RegionServer {
   }
 
   private func refuse(_ problem: Problem, _ reason: String) throws {
-    try pipeline.submit(.line(Self.error(problem, reason)))
+    try pipeline.pass(.line(Self.error(problem, reason)))
   }
 
   private static func error(_ problem: Problem, _ reason: String) -> [UInt8] {
@@ -171,19 +165,21 @@ public final class RegionServer {
       return try decode(volume, ranges, Self.head(header, parts: nil))
     }
     let parts = RegionParts(ranges, voxelBytes: header.voxelBytes, maximumBytes: Self.partBytes)
-    try pipeline.submit(.beginParts(Self.head(header, parts: parts.count)))
+    try pipeline.pass(.beginParts(Self.head(header, parts: parts.count)))
     for number in 0..<parts.count {
       let part = parts[number]
       let bytes = part.reduce(header.voxelBytes) { $0 * $1.count }
       try decode(volume, part, Array("{\"bytes\":\(bytes)}\n".utf8))
     }
-    try pipeline.submit(.endParts)
+    try pipeline.pass(.endParts)
   }
 
   /// Decodes a region and sends it behind the line `head`.
   private func decode(_ volume: StoredVolume, _ ranges: [Range<Int>], _ head: [UInt8]) throws {
     let grid = volume.grid.window(ranges, inOneSlab: true)
-    let slab = try Slab(grid, 0, pool: pool, maximumBytes: .max, scratchFolder: "")
+    let slab = try Slab(grid, 0, pool: pool, maximumBytes: .max) {
+      preconditionFailure("a slab of any size is in memory")
+    }
     // While others wait, each thread works on a request of its own, which spares them waking each
     // other; with nobody else to wait for, all work on this one.
     guard pipeline.isIdle else {
@@ -195,7 +191,7 @@ public final class RegionServer {
         .chunks(volume, slab, start..<min(slab.chunkCount, start + step)),
         cost: volume.decodingBytes)
     }
-    try pipeline.submit(.answer(slab, head))
+    try pipeline.pass(.answer(slab, head))
   }
 
   /// The line before the voxels.
@@ -222,8 +218,8 @@ public final class RegionServer {
 
     init(_ output: OutputFile) { self.output = output }
 
-    func take(_ done: Done) throws {
-      switch done {
+    func take(_ step: Step) throws {
+      switch step {
       case .decoded: break
       case .damaged(let reason): damage = damage ?? reason
       case .answer(let slab, let head):

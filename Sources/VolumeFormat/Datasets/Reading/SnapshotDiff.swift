@@ -59,7 +59,7 @@ public struct SnapshotDiff {
   }
 
   private static func stages(of one: Manifest, besides other: Manifest) -> [Stage] {
-    let common = Set(other.stages.map(\.catalog.path))
-    return one.stages.filter { !common.contains($0.catalog.path) }
+    let common = Set(other.stages.map(\.catalog.name))
+    return one.stages.filter { !common.contains($0.catalog.name) }
   }
 }

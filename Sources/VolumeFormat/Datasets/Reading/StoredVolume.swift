@@ -1,3 +1,4 @@
+internal import Storage
 internal import Chunks
 internal import Frames
 internal import ByteIO
@@ -10,19 +11,18 @@ final class StoredVolume: @unchecked Sendable {
   let record: CatalogRecord
   let header: VolumeHeader
   let grid: ChunkGrid
-  private let pack: InputFile
-  private let packBytes: UInt64
+  private let pack: any ObjectReader
   private let index: ShardIndex
 
   /// Opens a volume: checks its record against its pack, and the shard's index.
-  init(_ record: CatalogRecord, header: VolumeHeader, pack: InputFile, packBytes: UInt64) throws {
+  init(_ record: CatalogRecord, header: VolumeHeader, pack: any ObjectReader) throws {
     func damaged(_ reason: String) -> FormatError {
       FormatError(pack.path, at: record.shardOffset, volume: record.obsID.string, reason)
     }
     self.record = record
     self.header = header
     self.pack = pack
-    self.packBytes = packBytes
+    let packBytes = pack.bytes
     guard
       let grid = ChunkGrid(
         shape: header.shape, chunk: record.chunk, voxelBytes: header.voxelBytes)
@@ -65,8 +65,8 @@ final class StoredVolume: @unchecked Sendable {
     switch extra.place {
     case .held(let bytes): return bytes
     case .blob(let offset, let length):
-      guard offset >= UInt64(FileHeader.size), offset <= packBytes,
-        UInt64(length) <= packBytes - offset
+      guard offset >= UInt64(FileHeader.size), offset <= pack.bytes,
+        UInt64(length) <= pack.bytes - offset
       else {
         throw FormatError(
           pack.path, at: offset, volume: record.obsID.string,

@@ -1,3 +1,4 @@
+internal import Storage
 internal import Frames
 internal import ByteIO
 
@@ -5,7 +6,7 @@ internal import ByteIO
 final class VolumeOpener {
   private let dataset: Dataset
   private let maximumOpen: Int
-  private var packs: [(path: String, file: InputFile)] = []
+  private var packs: [(name: ObjectName, file: any ObjectReader)] = []
 
   /// Opens volumes of `dataset`; up to `maximumOpen` packs stay open.
   init(_ dataset: Dataset, maximumOpen: Int = 1) {
@@ -19,21 +20,20 @@ final class VolumeOpener {
   func open(_ record: CatalogRecord, of stage: Stage) throws -> StoredVolume {
     guard stage.packs.indices.contains(record.pack) else {
       throw FormatError(
-        dataset.file(stage.catalog.path), volume: record.obsID.string,
+        dataset.name(of: stage.catalog), volume: record.obsID.string,
         "it lies in pack \(record.pack), which its stage lacks")
     }
     let entry = stage.packs[record.pack]
-    let path = dataset.file(entry.path)
-    let pack: InputFile
-    if let known = packs.first(where: { $0.path == path }) {
+    let pack: any ObjectReader
+    if let known = packs.first(where: { $0.name == entry.name }) {
       pack = known.file
     } else {
-      pack = try InputFile.recorded(path, bytes: entry.bytes)
+      pack = try dataset.open(entry)
       try FileHeader.check(pack, FileHeader.pack, stage: stage.stage, number: record.pack)
       if packs.count == maximumOpen { packs.removeFirst() }
-      packs.append((path, pack))
+      packs.append((entry.name, pack))
     }
-    let header = try record.header(in: dataset.file(stage.catalog.path))
-    return try StoredVolume(record, header: header, pack: pack, packBytes: entry.bytes)
+    let header = try record.header(in: dataset.name(of: stage.catalog))
+    return try StoredVolume(record, header: header, pack: pack)
   }
 }

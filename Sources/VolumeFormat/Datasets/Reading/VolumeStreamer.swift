@@ -28,20 +28,19 @@ public final class VolumeStreamer {
     }
   }
 
-  private enum Step: Sendable {
-    case open(VolumeHeader)
+  /// What takes work.
+  private enum Work: Sendable {
     case extra(StoredVolume, CatalogRecord.Extra)
     case chunks(StoredVolume, Slab, Range<Int>)
-    case emit(Slab)
-    /// With the volume if it was whole, and the bytes of its voxels.
-    case close(StoredVolume?, UInt64)
   }
 
-  private enum Done: Sendable {
+  /// What comes out, in order.
+  private enum Step: Sendable {
     case open(VolumeHeader)
     case extra([UInt8], afterVoxels: Bool)
     case decoded
     case emit(Slab)
+    /// With the volume if it was whole, and the bytes of its voxels.
     case close(StoredVolume?, UInt64)
     case damaged(any Error)
   }
@@ -52,7 +51,7 @@ public final class VolumeStreamer {
   private let output: Output
   private let options: Options
   private let pool = SlabPool()
-  private let pipeline: OrderedPipeline<DecodeWorker, Step, Done>
+  private let pipeline: OrderedPipeline<DecodeWorker, Work, Step>
   private var skipped: UInt64 = 0
 
   /// How many volumes were given up; after `end`.
@@ -70,11 +69,11 @@ public final class VolumeStreamer {
     pipeline = try OrderedPipeline(
       jobs: options.jobs, capacity: 16 + 4 * options.jobs,
       makeWorker: { DecodeWorker() },
-      transform: { worker, step in
-        guard goesOn else { return try Self.run(step, worker) }
-        do { return try Self.run(step, worker) } catch { return .damaged(error) }
+      transform: { worker, work in
+        guard goesOn else { return try Self.run(work, worker) }
+        do { return try Self.run(work, worker) } catch { return .damaged(error) }
       },
-      sink: { done in try output.take(done) })
+      sink: { step in try output.take(step) })
   }
 
   /// Adds a volume, or the part of it that `region` means.
@@ -95,22 +94,22 @@ public final class VolumeStreamer {
     var header = isWhole ? volume.header : volume.header.window(ranges)
     header.obsID = record.obsID
     header.collection = stage.collection
-    try pipeline.submit(.open(header), cost: 8 * record.headerJSON.count)
+    try pipeline.pass(.open(header), cost: 8 * record.headerJSON.count)
     if isWhole { try addExtras(of: volume, afterVoxels: false) }
     let grid = isWhole ? volume.grid : volume.grid.window(ranges, inOneSlab: false)
     let step = max(1, Self.jobBytes / grid.chunkBytes)
     for number in 0..<grid.slabCount {
       let slab = try Slab(
         grid, number, pool: pool, maximumBytes: options.slabLimit,
-        scratchFolder: options.scratchDirectory)
+        scratch: { try OutputFile(scratchIn: options.scratchDirectory) })
       for start in stride(from: 0, to: slab.chunkCount, by: step) {
         let range = start..<min(slab.chunkCount, start + step)
         try pipeline.submit(.chunks(volume, slab, range), cost: volume.decodingBytes)
       }
-      try pipeline.submit(.emit(slab))
+      try pipeline.pass(.emit(slab))
     }
     if isWhole { try addExtras(of: volume, afterVoxels: true) }
-    try pipeline.submit(.close(isWhole ? volume : nil, header.byteCount))
+    try pipeline.pass(.close(isWhole ? volume : nil, header.byteCount))
   }
 
   /// Counts volumes that cannot even be added.
@@ -131,16 +130,13 @@ public final class VolumeStreamer {
   /// Ends the work without ending the sink, for one who failed elsewhere.
   public func cancel() { pipeline.cancel() }
 
-  private static func run(_ step: Step, _ worker: DecodeWorker) throws -> Done {
-    switch step {
-    case .open(let header): return .open(header)
+  private static func run(_ work: Work, _ worker: DecodeWorker) throws -> Step {
+    switch work {
     case .extra(let volume, let extra):
       return .extra(try volume.extra(extra), afterVoxels: extra.afterVoxels)
     case .chunks(let volume, let slab, let range):
       try volume.decode(range, of: slab, with: worker)
       return .decoded
-    case .emit(let slab): return .emit(slab)
-    case .close(let volume, let bytes): return .close(volume, bytes)
     }
   }
 
@@ -157,8 +153,8 @@ public final class VolumeStreamer {
       self.options = options
     }
 
-    func take(_ done: Done) throws {
-      switch done {
+    func take(_ step: Step) throws {
+      switch step {
       case .open(let header):
         try sink.open(header)
         isOpen = true

@@ -136,7 +136,7 @@ public struct SubjectList {
       uniqueKeysWithValues: collections.enumerated().map { ($1, UInt32($0)) })
     var counts: [ExactString: [Place]] = [:]
     try snapshot.forEachVolume { stage, record in
-      let source = snapshot.dataset.file(stage.catalog.path)
+      let source = snapshot.dataset.name(of: stage.catalog)
       guard let subject = try record.subject(in: source), let place = places[stage.collection]
       else {
         return true

@@ -1,3 +1,4 @@
+internal import Storage
 internal import Frames
 internal import ByteIO
 
@@ -37,9 +38,19 @@ struct SubjectMerge {
       }.first
   }
 
-  /// Writes the merged table to `path`.
-  func write(to path: String) throws -> (seal: FileSeal, rows: UInt64) {
-    let writer = try SubjectTableWriter(creating: path, columns: columns)
+  /// Writes the merged table as `name`; nothing is left there on failure.
+  func write(to name: ObjectName, in store: any Store) throws -> (file: FileEntry, rows: UInt64) {
+    let writer = try SubjectTableWriter(name, in: store, columns: columns)
+    do {
+      try write(to: writer)
+      return (try writer.finish(), writer.rows)
+    } catch {
+      writer.abort()
+      throw error
+    }
+  }
+
+  private func write(to writer: SubjectTableWriter) throws {
     var old = try Groups(earlier)
     var new = try Groups(later)
     while old.subject != nil || new.subject != nil {
@@ -48,7 +59,6 @@ struct SubjectMerge {
       let newRows = goesFirst >= 0 ? try new.take() : []
       for row in merged(oldRows, newRows) { try writer.append(row) }
     }
-    return (try writer.finish(), writer.rows)
   }
 
   /// The rows of one subject.

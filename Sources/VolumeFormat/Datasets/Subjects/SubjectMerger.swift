@@ -1,3 +1,4 @@
+internal import Storage
 internal import Frames
 internal import ByteIO
 
@@ -18,8 +19,8 @@ final class SubjectMerger {
     let key = [current?.file.path ?? ""] + tables.map(\.stage)
     if let entry = made[key] { return entry }
     var entry = current
-    var intermediate: [String] = []
-    defer { for path in intermediate { try? Publishing.remove(dataset.file(path)) } }
+    var intermediate: [ObjectName] = []
+    defer { try? dataset.store.remove(intermediate) }
     for table in tables {
       guard !table.replace, let before = entry else {
         // It is read whole once, so that what is committed is known to be whole.
@@ -28,28 +29,26 @@ final class SubjectMerger {
         entry = SubjectsEntry(file: table.file, rows: table.rows, stages: [])
         continue
       }
-      let path = Layout.subjects(randomIdentifier())
-      intermediate.append(path)
+      let name = Layout.subjects(dataset.session.identifier())
+      intermediate.append(name)
       let merge = SubjectMerge(
         try SubjectTableReader(before, of: dataset),
         try SubjectTableReader(table, of: dataset))
-      let (seal, rows) = try merge.write(to: dataset.file(path))
-      entry = SubjectsEntry(
-        file: FileEntry(path: path, bytes: seal.bytes, sha256: seal.sha256), rows: rows, stages: [])
+      let (file, rows) = try merge.write(to: name, in: dataset.store)
+      entry = SubjectsEntry(file: file, rows: rows, stages: [])
     }
-    try Publishing.syncDirectory(dataset.file(Layout.subjects))
     entry?.stages = tables.map(\.stage)
-    intermediate.removeAll { $0 == entry?.file.path }
+    intermediate.removeAll { $0 == entry?.file.name }
     made[key] = entry
     return entry
   }
 
   /// Removes what was written and is not `used`.
   func removeUnused(besides used: SubjectsEntry?) throws {
-    for (key, entry) in made where entry.file.path != used?.file.path {
+    for (key, entry) in made where entry.file.name != used?.file.name {
       // A table that was staged is not ours to remove.
-      let isStaged = key.dropFirst().contains { Layout.subjects($0) == entry.file.path }
-      if !isStaged { try Publishing.remove(dataset.file(entry.file.path)) }
+      let isStaged = key.dropFirst().contains { Layout.subjects($0) == entry.file.name }
+      if !isStaged { try dataset.store.remove([entry.file.name]) }
     }
   }
 }

@@ -35,8 +35,8 @@ final class SubjectSpool {
   private var buffer: [UInt8] = []
   private var size: UInt64 = 0
 
-  /// Makes a file without a name in `folder`.
-  init(in folder: String) throws { file = try OutputFile(scratchIn: folder) }
+  /// Keeps them in `file`, which is empty.
+  init(in file: OutputFile) { self.file = file }
 
   /// Number of rows.
   var count: Int { entries.count }

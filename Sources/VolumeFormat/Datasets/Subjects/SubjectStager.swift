@@ -1,26 +1,6 @@
+internal import Storage
 public import Frames
 public import ByteIO
-
-/// A staged subject table, from its record.
-public struct SubjectStage: Sendable {
-  /// Its id, 32 hexadecimal digits.
-  public var stage: String
-  /// When it was finished, UTC.
-  public var created: String
-  /// Program and version that wrote it.
-  public var tool: String
-  /// Whether it starts over, and is not merged with the table before.
-  public var replace: Bool
-  /// Number of rows.
-  public var rows: UInt64
-  /// Its file.
-  public var file: FileEntry
-
-  /// What makes this unusable, or nil.
-  func defect() -> String? {
-    file.lies(at: Layout.subjects(stage)) ? nil : "'path' is not that of its table"
-  }
-}
 
 /// Turns a table of a user's into a staged subject table.
 public final class SubjectStager {
@@ -31,7 +11,8 @@ public final class SubjectStager {
   private let key: ExactString?
   private let replace: Bool
   private let tool: String
-  private let stage = randomIdentifier()
+  private let stage: String
+  private let lease: Lease
   private let spool: SubjectSpool
   private let missing: MissingValues
   private var names: [ExactString] = []
@@ -55,7 +36,9 @@ public final class SubjectStager {
     self.missing = missing
     self.replace = replace
     self.tool = tool
-    spool = try SubjectSpool(in: dataset.file(Layout.subjects))
+    stage = dataset.session.identifier()
+    spool = SubjectSpool(in: try dataset.scratch())
+    lease = try Lease(dataset, .write, tool: tool)
   }
 
   /// Takes lines of a TSV or CSV.
@@ -166,9 +149,10 @@ public final class SubjectStager {
     let columns =
       [SubjectColumn(name: SubjectColumn.subject, type: .text)]
       + zip(names, kinds).map { SubjectColumn(name: $0, type: $1 ?? .text) }
-    let path = Layout.subjects(stage)
+    defer { lease.end() }
+    let writer = try SubjectTableWriter(
+      Layout.subjects(stage), in: dataset.store, columns: columns)
     do {
-      let writer = try SubjectTableWriter(creating: dataset.file(path), columns: columns)
       let none = [ExactString?](repeating: nil, count: columns.count)
       try spool.forEach { subject, cells in
         var row = none
@@ -176,15 +160,17 @@ public final class SubjectStager {
         for cell in cells { row[cell.column + 1] = cell.text(in: columns[cell.column + 1].type) }
         try writer.append(row)
       }
-      let seal = try writer.finish()
-      try Publishing.syncDirectory(dataset.file(Layout.subjects))
+      let file = try writer.finish()
       let record = SubjectStage(
-        stage: stage, created: timestamp(), tool: tool, replace: replace, rows: writer.rows,
-        file: FileEntry(path: path, bytes: seal.bytes, sha256: seal.sha256))
-      try dataset.publish(record)
+        stage: stage, created: dataset.session.timestamp(), tool: tool, replace: replace,
+        rows: writer.rows, file: file)
+      try dataset.publish([record])
       return record
+    } catch let unsure as UnsureStage {
+      lease.leave()
+      throw unsure
     } catch {
-      try? Publishing.remove(dataset.file(path))
+      writer.abort()
       throw error
     }
   }

@@ -1,3 +1,4 @@
+internal import Storage
 internal import Frames
 public import ByteIO
 
@@ -79,21 +80,26 @@ public final class SubjectTableReader {
   }
 
   private convenience init(_ file: FileEntry, rows: UInt64, of dataset: Dataset) throws {
-    let path = dataset.file(file.path)
-    let seal = try FileSeal(of: path)
+    let table = try dataset.store.open(file.name, bytes: nil)
+    let seal = try FileSeal(of: table)
     guard seal.bytes == file.bytes, seal.sha256 == file.sha256 else {
-      throw FormatError(path, "it does not match the size or SHA-256 that was recorded")
+      throw FormatError(table.path, "it does not match the size or SHA-256 that was recorded")
     }
-    try self.init(path, rows: rows)
+    try self.init(table, rows: rows)
   }
 
   /// Opens a table of so many rows, whose digest is not looked at.
-  init(_ path: String, rows: UInt64) throws {
-    self.path = path
+  init(_ file: any ObjectReader, rows: UInt64) throws {
+    path = file.path
     self.rows = rows
+    var offset: UInt64 = 0
     lines = LineList(
-      try InputFile.regular(path).file, nulSeparated: false,
-      maximum: SubjectTableHeader.maximumLine, isStrict: true)
+      file.path, nulSeparated: false, maximum: SubjectTableHeader.maximumLine, isStrict: true
+    ) { room in
+      let count = try file.read(at: offset, into: room)
+      offset += UInt64(count)
+      return count
+    }
     guard let first = try nextLine() else { throw FormatError(path, "it is empty") }
     columns = try SubjectTableHeader(document(first)).columns
   }
@@ -154,6 +160,7 @@ public final class SubjectTableReader {
 
 /// Writes a subject table, whose rows must come in order.
 final class SubjectTableWriter {
+  private let name: ObjectName
   private let file: SealedFile
   private var buffer: [UInt8] = []
   private var last: ExactString?
@@ -161,13 +168,17 @@ final class SubjectTableWriter {
   private let columns: Int
   private(set) var rows: UInt64 = 0
 
-  init(creating path: String, columns: [SubjectColumn]) throws {
-    file = try SealedFile(creating: path)
+  init(_ name: ObjectName, in store: any Store, columns: [SubjectColumn]) throws {
+    self.name = name
+    file = try SealedFile(name, in: store)
     self.columns = columns.count
     buffer = JSON.encode(SubjectTableHeader(columns: columns).json) + [0x0A]
     guard buffer.count <= SubjectTableHeader.maximumLine,
       columns.count <= SubjectTableHeader.maximumColumns
-    else { throw FormatError(path, "over 4,096 columns, or over 1 MiB of their names") }
+    else {
+      file.abort()
+      throw FormatError(file.path, "over 4,096 columns, or over 1 MiB of their names")
+    }
   }
 
   func append(_ row: [ExactString?]) throws {
@@ -194,11 +205,14 @@ final class SubjectTableWriter {
     if buffer.count >= 1 << 16 { try flush() }
   }
 
-  /// Flushes and closes the file.
-  func finish() throws -> FileSeal {
+  /// Makes it whole, visible and lasting.
+  func finish() throws -> FileEntry {
     try flush()
-    return try file.seal()
+    return try file.seal().entry(name)
   }
+
+  /// Removes it.
+  func abort() { file.abort() }
 
   private func flush() throws {
     try file.append(buffer)

@@ -1,3 +1,4 @@
+internal import Storage
 internal import Frames
 internal import ByteIO
 
@@ -13,17 +14,17 @@ final class CatalogReviser {
   }
 
   private let dataset: Dataset
-  /// By the path of the catalog that was revised.
-  private var revisions: [String: Revision] = [:]
+  /// By the catalog that was revised.
+  private var revisions: [ObjectName: Revision] = [:]
 
   init(_ dataset: Dataset) { self.dataset = dataset }
 
   /// `stage` without the volumes of these keys, which it holds; nil if that is all of them.
   func revise(_ stage: Stage, without keys: Set<TextDigest>) throws -> Stage? {
-    if let known = revisions[stage.catalog.path], known.keys == keys { return known.stage }
+    if let known = revisions[stage.catalog.name], known.keys == keys { return known.stage }
     let result = try write(stage, without: keys)
     if let old = revisions.updateValue(
-      Revision(keys: keys, stage: result), forKey: stage.catalog.path)
+      Revision(keys: keys, stage: result), forKey: stage.catalog.name)
     {
       try remove(old)
     }
@@ -32,15 +33,15 @@ final class CatalogReviser {
 
   /// Removes what was written and is not in `stages`.
   func removeUnused(besides stages: [Stage]) throws {
-    let used = Set(stages.map(\.catalog.path))
+    let used = Set(stages.map(\.catalog.name))
     for revision in revisions.values
-    where revision.stage.map({ !used.contains($0.catalog.path) }) == true {
+    where revision.stage.map({ !used.contains($0.catalog.name) }) == true {
       try remove(revision)
     }
   }
 
   private func remove(_ revision: Revision) throws {
-    if let path = revision.stage?.catalog.path { try Publishing.remove(dataset.file(path)) }
+    if let name = revision.stage?.catalog.name { try dataset.store.remove([name]) }
   }
 
   private func write(_ stage: Stage, without keys: Set<TextDigest>) throws -> Stage? {
@@ -48,8 +49,8 @@ final class CatalogReviser {
     // What is copied gets a digest of its own: damage would be sealed with it.
     try dataset.checkDigest(of: stage.catalog, consequence: "; nothing is made of it")
     guard UInt64(keys.count) < old.count else { return nil }
-    let path = Layout.revision(randomIdentifier(), of: stage.stage)
-    let writer = try CatalogWriter(creating: dataset.file(path), stage: stage.stage)
+    let name = Layout.revision(dataset.session.identifier(), of: stage.stage)
+    let writer = try CatalogWriter(name, in: dataset.store, stage: stage.stage)
     var result = stage
     do {
       result.rawBytes = 0
@@ -65,14 +66,12 @@ final class CatalogReviser {
       guard result.volumes == old.count - UInt64(keys.count) else {
         throw FormatError(old.path, "its index and its records disagree")
       }
-      let seal = try writer.finish()
-      try Publishing.syncDirectory(dataset.file(Layout.catalogs))
-      result.catalog = FileEntry(path: path, bytes: seal.bytes, sha256: seal.sha256)
+      result.catalog = try writer.finish()
       // Catalog and packs: what the stage takes, now as before.
-      result.storedBytes = result.packs.reduce(seal.bytes) { $0 &+ $1.bytes }
+      result.storedBytes = result.packs.reduce(result.catalog.bytes) { $0 &+ $1.bytes }
       return result
     } catch {
-      try? Publishing.remove(dataset.file(path))
+      writer.abort()
       throw error
     }
   }

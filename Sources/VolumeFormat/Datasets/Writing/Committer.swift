@@ -1,3 +1,4 @@
+internal import Storage
 public import Frames
 internal import ByteIO
 
@@ -5,10 +6,12 @@ internal import ByteIO
 public struct Committer {
   private let dataset: Dataset
   private let log: SnapshotLog
+  private let tool: String
 
   /// Prepares commits to `dataset`; `tool` is program and version, for the manifest.
   public init(_ dataset: Dataset, tool: String) {
     self.dataset = dataset
+    self.tool = tool
     log = SnapshotLog(dataset: dataset, tool: tool)
   }
 
@@ -39,6 +42,8 @@ public struct Committer {
     _ names: [String], metadata: JSONObject, expecting expected: ExpectedSnapshot? = nil,
     strict: Bool = false
   ) throws -> Result {
+    let lease = try Lease(dataset, .commit, tool: tool)
+    defer { lease.end() }
     var canClaim = false
     var verified: Set<String> = []
     var taken: [Stage] = []
@@ -67,20 +72,16 @@ public struct Committer {
         }
         let subjects = try merger.merge(tables, into: head?.subjects)
         if strict, let subjects { try requireMatch(stages, subjects, tables) }
-        let records =
-          taken.map { dataset.record(of: $0.stage, Stage.self) }
-          + tables.map { dataset.record(of: $0.stage, SubjectStage.self) }
-        return .init(stages: stages, subjects: subjects, records: records)
+        return .init(
+          stages: stages, subjects: subjects, records: records(of: taken, tables))
       }
       try? reviser.removeUnused(besides: manifest.stages)
       try? merger.removeUnused(besides: manifest.subjects)
       // Those whose removal fails are recognised as committed by whoever comes next.
-      for stage in taken { try? Publishing.remove(dataset.record(of: stage.stage, Stage.self)) }
-      for table in tables {
-        try? Publishing.remove(dataset.record(of: table.stage, SubjectStage.self))
-      }
+      try? dataset.store.remove(records(of: taken, tables))
       return Result(manifest: manifest, stages: taken, hasNewTable: !tables.isEmpty, damage: damage)
     } catch let unsure as UnsureCommit {
+      lease.leave()
       throw unsure
     } catch {
       try? reviser.removeUnused(besides: [])
@@ -90,6 +91,11 @@ public struct Committer {
   }
 
   // MARK: Steps
+
+  private func records(of stages: [Stage], _ tables: [SubjectStage]) -> [ObjectName] {
+    stages.map { dataset.record(of: $0.stage, Stage.self) }
+      + tables.map { dataset.record(of: $0.stage, SubjectStage.self) }
+  }
 
   private func select(
     _ names: [String], _ head: Manifest?
@@ -178,7 +184,7 @@ public struct Committer {
     }
     for (number, stage) in stages.enumerated() {
       for pack in stage.packs {
-        _ = try InputFile.recorded(dataset.file(pack.path), bytes: pack.bytes)
+        _ = try dataset.open(pack)
       }
       let catalog = try dataset.catalog(stage)
       // Files never change: who lost a race need not read them whole again.

@@ -21,10 +21,12 @@ public struct Remover {
 
   private let dataset: Dataset
   private let log: SnapshotLog
+  private let tool: String
 
   /// Prepares removals from `dataset`; `tool` is program and version, for the manifest.
   public init(_ dataset: Dataset, tool: String) {
     self.dataset = dataset
+    self.tool = tool
     log = SnapshotLog(dataset: dataset, tool: tool)
   }
 
@@ -53,6 +55,8 @@ public struct Remover {
     expecting expected: ExpectedSnapshot?
   ) throws -> Manifest {
     struct Nothing: Error { var head: Manifest }
+    let lease = try Lease(dataset, .commit, tool: tool)
+    defer { lease.end() }
     let reviser = CatalogReviser(dataset)
     var canClaim = false
     do {
@@ -80,6 +84,7 @@ public struct Remover {
     } catch let nothing as Nothing {
       return nothing.head
     } catch let unsure as UnsureCommit {
+      lease.leave()
       throw unsure
     } catch {
       try? reviser.removeUnused(besides: [])

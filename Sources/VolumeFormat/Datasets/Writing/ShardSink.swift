@@ -2,13 +2,10 @@ internal import Chunks
 internal import Frames
 internal import ByteIO
 
-/// One step of a volume's way into the packs, in the order of the stream.
-enum StageItem: Sendable {
-  case begin(CatalogRecord, chunks: Int, ShardSink)
+/// What of a volume's way into the packs takes work.
+enum StageWork: Sendable {
   case extra(afterVoxels: Bool, bytes: [UInt8])
   case chunks(Slab, Range<Int>, StageCodec)
-  case finish(crc32: UInt32, quirks: [ExactString])
-  case drop
 }
 
 /// How the chunks of one volume are encoded.
@@ -18,8 +15,8 @@ struct StageCodec: Sendable {
   var level: Int
 }
 
-/// The same step when its work is done.
-enum StageOutput: Sendable {
+/// One step of a volume's way into the packs, in the order of the stream.
+enum StageStep: Sendable {
   case begin(CatalogRecord, chunks: Int, ShardSink)
   case held(afterVoxels: Bool, bytes: [UInt8])
   case blob(afterVoxels: Bool, count: Int, bytes: [UInt8])
@@ -28,14 +25,13 @@ enum StageOutput: Sendable {
   case drop
 }
 
-/// The work on one step, which any thread may do.
+/// Does what takes work; each thread has one.
 struct StageWorker {
   private let codec = ChunkCodec()
   private let scratch = ScratchBuffer()
 
-  func run(_ item: StageItem) throws -> StageOutput {
-    switch item {
-    case .begin(let record, let chunks, let sink): return .begin(record, chunks: chunks, sink)
+  func run(_ work: StageWork) throws -> StageStep {
+    switch work {
     case .extra(let after, let bytes):
       if bytes.count <= CatalogRecord.inlineExtra { return .held(afterVoxels: after, bytes: bytes) }
       let blob = bytes.withUnsafeBytes { Zstandard.compress($0) }
@@ -56,8 +52,6 @@ struct StageWorker {
       scratch.trim()
       codec.trim()
       return .chunks(bytes: encoded, lengths: lengths)
-    case .finish(let crc32, let quirks): return .finish(crc32: crc32, quirks: quirks)
-    case .drop: return .drop
     }
   }
 }
@@ -79,8 +73,8 @@ final class ShardSink: @unchecked Sendable {
     self.catalog = catalog
   }
 
-  func take(_ output: StageOutput) throws {
-    switch output {
+  func take(_ step: StageStep) throws {
+    switch step {
     case .begin(let record, let chunks, _):
       try packs.beginVolume()
       self.record = record

@@ -23,7 +23,7 @@ public struct StageOptions: Sendable {
   /// Tells why a volume is not to be staged, nil if it may be.
   public var objection: @Sendable (VolumeHeader) -> String? = { _ in nil }
   /// Knows the files until the stages are finished.
-  public var unfinished = UnfinishedFiles()
+  public var unfinished = UnfinishedObjects()
   /// Program and version, for the stage record.
   public var tool = "volpipe"
 

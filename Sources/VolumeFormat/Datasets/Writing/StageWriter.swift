@@ -20,7 +20,7 @@ public final class StageWriter {
   /// Bytes of voxels that one job compresses.
   private static let jobBytes = 512 << 10
 
-  private typealias Pipeline = OrderedPipeline<StageWorker, StageItem, StageOutput>
+  private typealias Pipeline = OrderedPipeline<StageWorker, StageWork, StageStep>
 
   /// Prepares stages.
   ///
@@ -50,6 +50,8 @@ public final class StageWriter {
   /// - Returns: the stages, and what the producer gave up.
   /// - Throws: `FormatError` that names volume and offset; `IOFailure`. Nothing is staged then.
   public func write(_ reader: FrameReader, progress: (UInt64) -> Void) throws -> StageSummary {
+    let lease = try Lease(dataset, .write, tool: options.tool, unfinished: options.unfinished)
+    defer { lease.end() }
     do {
       try pass(reader, progress)
       for part in parts where part.isEmpty { try part.remove() }
@@ -57,6 +59,9 @@ public final class StageWriter {
       for part in parts { try part.finish() }
       summary.stages = try options.unfinished.finishing { try publish() }
       return summary
+    } catch let unsure as UnsureStage {
+      lease.leave()
+      throw unsure
     } catch {
       for part in parts { try? part.remove() }
       throw error
@@ -70,7 +75,7 @@ public final class StageWriter {
     let pipeline = try Pipeline(
       jobs: options.jobs, capacity: 16 + 4 * options.jobs,
       makeWorker: { StageWorker() },
-      transform: { worker, item in try worker.run(item) },
+      transform: { worker, work in try worker.run(work) },
       sink: { try router.take($0) })
     do {
       try readFrames(reader, pipeline, progress)
@@ -122,15 +127,15 @@ public final class StageWriter {
         }
         if isLeftOut != false {
           if isLeftOut == nil { admission.forget(whole.volume.key) }
-          if !whole.isOnlyCompared { try pipeline.submit(.drop) }
+          if !whole.isOnlyCompared { try pipeline.pass(.drop) }
         } else {
           if whole.volume.twin != nil { whole.part?.replaces = true }
-          try pipeline.submit(.finish(crc32: crc32, quirks: quirks))
+          try pipeline.pass(.finish(crc32: crc32, quirks: quirks))
         }
         progress(whole.volume.record.rawBytes)
       case .drop:
         if let incoming {
-          if !incoming.isOnlyCompared { try pipeline.submit(.drop) }
+          if !incoming.isOnlyCompared { try pipeline.pass(.drop) }
           admission.forget(incoming.volume.key)
         }
         incoming = nil
@@ -164,7 +169,7 @@ public final class StageWriter {
     let assembler = SlabAssembler(volume.grid) { [dataset, pool, options] grid, number in
       try Slab(
         grid, number, pool: pool, maximumBytes: options.slabLimit,
-        scratchFolder: dataset.file(Layout.stages))
+        scratch: dataset.scratch)
     }
     var incoming = Incoming(
       volume: volume, assembler: assembler,
@@ -173,7 +178,7 @@ public final class StageWriter {
     if !incoming.isOnlyCompared {
       let part = try part(of: volume.collection)
       incoming.part = part
-      try pipeline.submit(
+      try pipeline.pass(
         .begin(volume.record, chunks: volume.grid.chunkCount, part.sink),
         cost: 2 * volume.record.headerJSON.count)
     }
@@ -218,23 +223,16 @@ public final class StageWriter {
 
   private func publish() throws -> [Stage] {
     guard !parts.isEmpty else { return [] }
-    let run = parts.count > 1 ? Stage.Run(id: randomIdentifier(), stages: parts.count) : nil
+    let run =
+      parts.count > 1 ? Stage.Run(id: dataset.session.identifier(), stages: parts.count) : nil
     let stages = parts.map { $0.record(options, of: run) }
-    for directory in [Layout.packs, Layout.catalogs] {
-      try Publishing.syncDirectory(dataset.file(directory))
-    }
     // Someone may have removed them, taking them for what a dead writer left.
-    for file in stages.flatMap(\.files) {
-      _ = try InputFile.recorded(dataset.file(file.path), bytes: file.bytes)
-    }
-    var published: [Stage] = []
-    do {
-      for stage in stages {
-        try dataset.publish(stage)
-        published.append(stage)
-      }
-    } catch {
-      for stage in published { try? dataset.withdraw(stage) }
+    for file in stages.flatMap(\.files) { _ = try dataset.open(file) }
+    try dataset.publish(stages)
+    guard (try? dataset.holds(stages)) != false else {
+      let error = FormatError(
+        dataset.path, "its stages were given up by somebody while they were being finished")
+      try dataset.withdraw(stages, since: error)
       throw error
     }
     return stages
@@ -247,8 +245,8 @@ public final class StageWriter {
 private final class StageRouter: @unchecked Sendable {
   private var sink: ShardSink?
 
-  func take(_ output: StageOutput) throws {
-    if case .begin(_, _, let sink) = output { self.sink = sink }
-    try sink?.take(output)
+  func take(_ step: StageStep) throws {
+    if case .begin(_, _, let sink) = step { self.sink = sink }
+    try sink?.take(step)
   }
 }

@@ -83,7 +83,7 @@ public struct ReferenceFile {
   }
 
   private func volume(_ stage: Stage, _ record: CatalogRecord) throws -> Volume {
-    let source = snapshot.dataset.file(stage.catalog.path)
+    let source = snapshot.dataset.name(of: stage.catalog)
     guard stage.packs.indices.contains(record.pack) else {
       throw FormatError(
         source, volume: record.obsID.string, "it lies in pack \(record.pack), which its stage lacks"

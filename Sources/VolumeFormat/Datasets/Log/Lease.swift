@@ -1,0 +1,130 @@
+internal import ByteIO
+internal import Frames
+package import Storage
+
+/// A sign of life: as long as it is renewed, what its session makes is nobody's to remove, though no
+/// document names it yet; see vol-dataset(5), Leases.
+package final class Lease: @unchecked Sendable {
+  static let format = "volpipe-lease"
+
+  /// How often it is renewed, in seconds.
+  package static let period = 60.0
+  /// After so many seconds without renewal, its holder is taken for dead where nothing else is said.
+  package static let grace = 86_400.0
+
+  private let dataset: Dataset
+  /// Its object.
+  package let name: ObjectName
+  private let bytes: [UInt8]
+  private let monitor = Monitor()
+  private var isHeld = true
+  private var renewed: Double
+
+  /// Takes a lease.
+  ///
+  /// - Parameters:
+  ///   - dataset: where.
+  ///   - work: what for.
+  ///   - tool: program and version.
+  ///   - unfinished: removes it if a signal ends the process.
+  /// - Throws: `IOFailure`; `ThreadRefused`.
+  package init(
+    _ dataset: Dataset, _ work: LeaseWork, tool: String, unfinished: UnfinishedObjects? = nil
+  ) throws {
+    self.dataset = dataset
+    name = Layout.lease(dataset.session.name, work)
+    bytes = SealedDocument.encode([
+      "format": .text(Self.format), "version": .integer(1), "dataset_id": .text(dataset.id),
+      "created": .text(dataset.session.timestamp()), "tool": .text(tool),
+      "work": .text(work.rawValue),
+    ])
+    renewed = dataset.session.clock()
+    let take = { [name, bytes] in try dataset.store.touch(name, bytes) }
+    if let unfinished {
+      try unfinished.making(name, in: dataset.store, take)
+    } else {
+      try take()
+    }
+    guard dataset.session.renewsLeases else { return }
+    do {
+      _ = try WorkerThread { [weak self, monitor] in
+        while monitor.sleep(Self.period, unless: { self?.isHeld != true }) { self?.renew() }
+      }
+    } catch {
+      end()
+      throw error
+    }
+  }
+
+  deinit { end() }
+
+  /// Renews it if a quarter of `seconds` is over since.
+  package func renew(within seconds: Double) {
+    let isDue = monitor.update { dataset.session.clock() - renewed >= seconds / 4 }
+    if isDue { renew() }
+  }
+
+  /// Gives it up.
+  package func end() {
+    let wasHeld = monitor.update {
+      defer { isHeld = false }
+      return isHeld
+    }
+    if wasHeld { try? dataset.store.remove([name]) }
+  }
+
+  /// Leaves it to be taken for dead, since what it stands for may come to be named yet.
+  package func leave() { monitor.update { isHeld = false } }
+
+  /// Where it fails, the next time will do.
+  private func renew() {
+    monitor.update {
+      guard isHeld else { return }
+      renewed = dataset.session.clock()
+      try? dataset.store.touch(name, bytes)
+    }
+  }
+}
+
+extension Dataset {
+  /// A lease that somebody holds, or held when it died.
+  package struct HeldLease: Sendable {
+    /// Its object.
+    package var object: StoredObject
+    /// Whose it is.
+    package var session: String
+    /// What for.
+    package var work: LeaseWork
+  }
+
+  /// Waits for those who commit, and may have seen what is to go.
+  ///
+  /// - Parameter grace: seconds without renewal after which they are taken for dead.
+  /// - Returns: whether some of those who had begun are at it still.
+  /// - Throws: `IOFailure`.
+  func awaitCommitters(_ grace: Double) throws -> Bool {
+    func committers() throws -> Set<ObjectName> {
+      let now = try store.now()
+      return Set(
+        try leases().filter { $0.work == .commit && $0.object.modified > now - grace }
+          .map(\.object.name))
+    }
+    let begun = try committers()
+    for _ in 0..<100 where !begun.isEmpty {
+      session.pause(0.1)
+      if begun.isDisjoint(with: try committers()) { return false }
+    }
+    return !begun.isEmpty
+  }
+
+  /// All leases that are there.
+  ///
+  /// - Throws: `IOFailure`.
+  package func leases() throws -> [HeldLease] {
+    try store.list(Layout.leases).compactMap { object in
+      Layout.lease(object.name.file).map {
+        HeldLease(object: object, session: $0.session, work: $0.work)
+      }
+    }
+  }
+}
