@@ -90,6 +90,8 @@ let package = Package(
     .testTarget(
       name: "VolumeFormatTests", dependencies: ["ByteIO", "Chunks", "Datasets", "Frames", "Storage"]),
     .testTarget(name: "StorageTests", dependencies: ["ByteIO", "Frames", "Storage"]),
+    .testTarget(
+      name: "SimulationTests", dependencies: ["ByteIO", "Chunks", "Datasets", "Frames", "Storage"]),
     .testTarget(name: "NumPyTests", dependencies: ["ByteIO", "NumPy", "Frames"]),
     .testTarget(name: "ToolSupportTests", dependencies: ["ByteIO", "ToolSupport"]),
     .testTarget(name: "NIfTITests", dependencies: ["ByteIO", "NIfTI", "Frames", system]),

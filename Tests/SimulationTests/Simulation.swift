@@ -1,0 +1,317 @@
+import ByteIO
+import Chunks
+import Datasets
+import Frames
+import Storage
+
+/// One life of a dataset in memory: several processes at once, of which some fail and some die, as the
+/// seed has it.
+final class Simulation: @unchecked Sendable {
+  private let scheduler: Scheduler
+  private let history: History
+  private let memory: MemoryStore
+  private let grace = 3600.0
+  /// What writers were told that it is staged, and what it holds.
+  private var staged: [String: Streams.Load] = [:]
+  /// What somebody was told that it is given up, and gone.
+  private var givenUp: Set<String> = []
+  /// What may be given up or not.
+  private var doubtful: Set<String> = []
+  private var wrong: [String] = []
+
+  init(_ seed: UInt64, keepsTrace: Bool = false) {
+    let scheduler = Scheduler(seed, keepsTrace: keepsTrace)
+    let history = History(scheduler)
+    self.scheduler = scheduler
+    self.history = history
+    memory = MemoryStore("ds", clock: { scheduler.now }) { history.changed($0, $1) }
+    scheduler.renewLeases = { [unowned self] in renewLeases() }
+  }
+
+  /// How often processes of each kind ended in each way.
+  private(set) var tally: [String: Int] = [:]
+
+  /// What happened, a call a line.
+  var trace: [String] { scheduler.trace }
+
+  /// Runs it to its end.
+  ///
+  /// - Throws: `Violation` if anything was as it must not be.
+  func run() throws {
+    do {
+      try begin()
+      try addProcesses()
+      scheduler.run()
+      try end()
+    } catch {
+      if history.violations.isEmpty { history.fail("in the end: \(error)") }
+    }
+    if let first = history.violations.first ?? wrong.first { throw Violation(description: first) }
+  }
+
+  // MARK: Beginning and end
+
+  private func begin() throws {
+    let dataset = try Dataset.create(memory, scheduler.session())
+    try history.watch(memory)
+    try write(dataset, .init(writer: 0, ids: ["a", "b", "c", "d"]), .refuse)
+    try stageTable(dataset, "age")
+    _ = try Committer(dataset, tool: "test").commit([], metadata: [:])
+  }
+
+  private func addProcesses() throws {
+    let isFaulty = scheduler.once(in: 2)
+    let isDeadly = scheduler.once(in: 2)
+    func add(_ name: String, _ most: Int, _ body: @escaping @Sendable (Dataset, Int) throws -> Void)
+      throws
+    {
+      for number in 0..<scheduler.roll(most + 1) {
+        try scheduler.add("\(name) \(number)") { [self] process in
+          process.faults = isFaulty ? [0, 10, 40, 100][scheduler.roll(4)] : 0
+          process.deaths = isDeadly && scheduler.once(in: 2) ? 60 : 0
+          work(process) { try body($0, number) }
+        }
+      }
+    }
+    try add("writer", 3) { dataset, number in try self.writer(dataset, number) }
+    try add("committer", 3) { dataset, _ in try self.committer(dataset) }
+    try add("remover", 1) { dataset, _ in try self.remover(dataset) }
+    try add("stage remover", 2) { dataset, _ in try self.stageRemover(dataset) }
+    try add("collector", 2) { dataset, _ in try self.collector(dataset) }
+    try add("reader", 2) { dataset, _ in try self.reader(dataset) }
+    try add("table writer", 1) { dataset, number in try self.stageTable(dataset, "c\(number)") }
+  }
+
+  /// Runs a process to its end, whatever that is.
+  private func work(_ process: Process, _ body: (Dataset) throws -> Void) {
+    let store = FaultyStore(memory, later: { [scheduler] in scheduler.delay($0) }) {
+      [scheduler] call, name in try scheduler.decide(process, call, name)
+    }
+    do {
+      try body(try Dataset(store, scheduler.session(of: process)))
+      count(process, "ready")
+    } catch {
+      let ending =
+        switch error {
+        case is Killed: "killed"
+        case is FaultyStore.Failure: "failed"
+        case is UnsureCommit: "unsure commit"
+        case is UnsureStage: "unsure stage"
+        case is StageRemover.Refusal: "refused"
+        case CommitRefusal.unreadable: "unreadable"
+        default: "wrong"
+        }
+      if ending == "wrong" { history.fail("\(process.name): \(error)") }
+      count(process, ending)
+    }
+  }
+
+  private func count(_ process: Process, _ ending: String) {
+    let kind = process.name.split(separator: " ").dropLast().joined(separator: " ")
+    tally["\(kind): \(ending)", default: 0] += 1
+    scheduler.note("\(process.name): \(ending)")
+  }
+
+  private func renewLeases() {
+    let living = Set(scheduler.living.map(\.session.name))
+    for lease in (try? memory.list("leases")) ?? []
+    where living.contains(String(lease.name.file.prefix(Session.digits))) {
+      try? memory.touch(lease.name, [])
+    }
+  }
+
+  /// What is left is committed and looked at, and all that nobody needs is collected.
+  private func end() throws {
+    let dataset = try Dataset(memory, scheduler.session())
+    do {
+      _ = try Committer(dataset, tool: "test").commit([], metadata: [:])
+    } catch CommitRefusal.nothingStaged {}
+    try history.checkLine()
+    for (stage, load) in staged
+    where !givenUp.contains(stage) && !doubtful.contains(stage)
+      && !history.committed.contains(stage)
+    {
+      history.fail("stage \(stage) of \(load) is lost")
+    }
+    for stage in givenUp where history.committed.contains(stage) {
+      history.fail("stage \(stage) was given up, and is committed")
+    }
+    try checkAll(dataset)
+    let collector = Collector(
+      dataset, keep: .init(last: nil, within: nil), grace: -1, isDry: false)
+    _ = try collector.run { _ in }
+    let needed = Set(
+      try dataset.snapshotNumbers().flatMap { try dataset.manifest($0)?.files.map(\.name) ?? [] })
+    for folder in ["packs", "catalogs", "subjects"] {
+      for object in try memory.list(folder) where !needed.contains(object.name) {
+        // Of runs that were cut off while they published, records keep the files.
+        let id = String(object.name.file.prefix(32))
+        let pending = try dataset.pending(besides: dataset.manifest())
+        if !pending.cut.contains(where: { $0.stage == id }) {
+          history.fail("\(object.name.path) is left, which nobody needs")
+        }
+      }
+    }
+    try history.checkLine()
+    try checkAll(dataset)
+  }
+
+  private func checkAll(_ dataset: Dataset) throws {
+    let found = Findings()
+    let options = VolumeStreamer.Options(jobs: 0, scratchDirectory: "/nowhere")
+    for number in try dataset.snapshotNumbers().suffix(1) {
+      let verifier = Verifier(dataset, snapshot: number, options: options) { finding in
+        found.add("\(finding.file): \(finding.problem)")
+      }
+      _ = try verifier.run(isFull: true)
+    }
+    for finding in found.all { history.fail(finding) }
+    if let snapshot = try Snapshot(dataset) { try read(snapshot) }
+  }
+
+  private final class Findings: @unchecked Sendable {
+    private(set) var all: [String] = []
+    func add(_ text: String) { all.append(text) }
+  }
+
+  // MARK: Processes
+
+  private func writer(_ dataset: Dataset, _ number: Int) throws {
+    let existing: StageOptions.Existing = [.refuse, .replace, .skip][scheduler.roll(3)]
+    let own = ["w\(number)", "x\(number)", "y\(number)"].prefix(1 + scheduler.roll(3))
+    let ids = existing == .replace ? [["a", "b", "c"][number % 3]] + own : Array(own)
+    try write(dataset, .init(writer: number + 1, ids: ids), existing)
+  }
+
+  private func write(
+    _ dataset: Dataset, _ load: Streams.Load, _ existing: StageOptions.Existing
+  ) throws {
+    var options = StageOptions()
+    options.jobs = 0
+    options.existing = existing
+    // Several packs, and often several collections.
+    options.packSize = 1
+    let isOne = existing == .replace || load.writer == 0 || scheduler.once(in: 2)
+    let destination: StageOptions.Destination =
+      isOne ? .collection("CT") : .template(try NameTemplate("{name}", folders: .joined))
+    let writer = try StageWriter(dataset, destination, options: options)
+    if existing == .replace { history.replacing.insert(dataset.session.name) }
+    let summary = try writer.write(try Streams.shared.reader(load)) { _ in }
+    for stage in summary.stages { staged[stage.stage] = load }
+  }
+
+  private func stageTable(_ dataset: Dataset, _ column: String) throws {
+    let stager = try SubjectStager(
+      dataset, key: nil, replace: false, missing: MissingValues([]), tool: "test")
+    var text = ArraySlice("{\"obs_subject_id\":\"s0\",\"\(column)\":1}\n".utf8.map { $0 })
+    var lines = LineList("table", nulSeparated: false, maximum: 1000, isStrict: false) { room in
+      let part = text.prefix(room.count)
+      part.withUnsafeBytes { room.copyMemory(from: $0) }
+      text = text.dropFirst(part.count)
+      return part.count
+    }
+    try stager.takeObjects(&lines, "table") { _, _ in }
+    _ = try stager.finish()
+  }
+
+  private func committer(_ dataset: Dataset) throws {
+    for _ in 0...scheduler.roll(3) {
+      for _ in 0..<scheduler.roll(20) { dataset.session.pause(1) }
+      do {
+        _ = try Committer(dataset, tool: "test").commit([], metadata: [:])
+      } catch CommitRefusal.nothingStaged {}
+    }
+  }
+
+  private func remover(_ dataset: Dataset) throws {
+    let ids: [ExactString] = ["d"] + (scheduler.once(in: 2) ? ["w0"] : [])
+    history.removable.formUnion(ids)
+    _ = try Remover(dataset, tool: "test").remove(
+      ids, passingOver: true, metadata: [:], expecting: nil)
+  }
+
+  private func stageRemover(_ dataset: Dataset) throws {
+    let remover = StageRemover(dataset)
+    var stages: [Stage] = []
+    for _ in 0..<20 where stages.isEmpty {
+      dataset.session.pause(1)
+      let pending = try dataset.pending(besides: try dataset.manifest())
+      stages = pending.stages + pending.cut
+    }
+    guard let stage = stages.first else { return }
+    let ids = stages.filter { $0.stage == stage.stage || (stage.run != nil && $0.run == stage.run) }
+      .map(\.stage)
+    // Until it is told, it may be gone or not.
+    let targets = try remover.find(ids, passingOver: false)
+    doubtful.formUnion(ids)
+    let outcome = try remover.giveUp(targets)
+    tally["files left to the collector: \(outcome.left > 0)", default: 0] += 1
+    if outcome.left == 0 { givenUp.formUnion(ids) }
+  }
+
+  private func collector(_ dataset: Dataset) throws {
+    for _ in 0...scheduler.roll(4) {
+      for _ in 0..<scheduler.roll(40) { dataset.session.pause(1) }
+      try collect(dataset)
+    }
+  }
+
+  private func collect(_ dataset: Dataset) throws {
+    let keep = Collector.Keep(last: [nil, 1, 2][scheduler.roll(3)], within: nil)
+    let kept = try Collector(dataset, keep: keep, grace: grace, isDry: false).run {
+      let kind = $0.path.split(separator: "/").first.map(String.init) ?? ""
+      tally["collected of \(kind)", default: 0] += 1
+    }
+    if kept.young.files > 0 { tally["kept for a lease", default: 0] += 1 }
+  }
+
+  private func reader(_ dataset: Dataset) throws {
+    guard let snapshot = try Snapshot(dataset) else { return }
+    try read(snapshot)
+  }
+
+  /// Reads all volumes of a snapshot, each of which must be what its writer wrote.
+  private func read(_ snapshot: Snapshot) throws {
+    let sink = CheckingSink()
+    let options = VolumeStreamer.Options(jobs: 0, scratchDirectory: "/nowhere")
+    let streamer = try VolumeStreamer(snapshot, to: sink, options: options)
+    do {
+      try snapshot.forEachVolume { stage, record in
+        try streamer.add(record, of: stage)
+        return true
+      }
+      try streamer.end()
+    } catch let error as FormatError {
+      // A snapshot that is there is whole; one that a collector has removed meanwhile need not be.
+      let isThere = try memory.names(in: "manifests").contains {
+        UInt64($0.prefix(10)) == snapshot.manifest.snapshot
+      }
+      if isThere { wrong.append("a reader has found damage: \(error)") }
+      throw error
+    }
+    wrong += sink.wrong
+  }
+}
+
+/// Compares volumes with what was written.
+private final class CheckingSink: VolumeSink {
+  private(set) var wrong: [String] = []
+  private var header: VolumeHeader?
+  private var bytes: [UInt8] = []
+
+  func open(_ header: VolumeHeader) {
+    self.header = header
+    bytes = []
+  }
+  func extra(_ bytes: [UInt8], afterVoxels: Bool) {}
+  func data(_ bytes: UnsafeMutableRawBufferPointer) { self.bytes += bytes }
+  func close() {
+    guard let header, let id = header.obsID?.string, let subject = header.obsSubjectID?.string,
+      let writer = Int(subject.dropFirst())
+    else { return wrong.append("a volume without a name") }
+    if bytes != Streams.voxels(id, writer) { wrong.append("'\(id)' has other voxels") }
+  }
+  func drop(reason: String) { wrong.append("dropped: \(reason)") }
+  func end(skipped: UInt64) { if skipped > 0 { wrong.append("skipped \(skipped)") } }
+  var voxelCRC: UInt32? { nil }
+}
