@@ -6,9 +6,10 @@ SWIFT ?= swift
 # The Swift runtime goes into the tools, so that they run where no toolchain is.
 SWIFTFLAGS ?= -c release --static-swift-stdlib
 
-# There is no static library to test with, so that the tests have a build of their own.
+# There is no static library to test with, so that the tests have a build of their own. Its index is
+# what scripts/layers reads.
 TESTBUILD = .build-tests
-TESTFLAGS = -c release --scratch-path $(TESTBUILD) -Xswiftc -warnings-as-errors
+TESTFLAGS = -c release --scratch-path $(TESTBUILD) --enable-index-store -Xswiftc -warnings-as-errors
 
 TOOLS = nifti-cat npy-cat frame-filter vol-write vol-commit vol-meta vol-ls vol-cat vol-export vol-rm vol-gc vol-verify nifti-write
 BUILD = .build/release
