@@ -82,7 +82,7 @@ struct VolExport: Tool {
     if let zarr {
       let store = try ZarrStore(zarr, snapshot, collection: collection)
       do {
-        try copy(snapshot, to: store, options) { store.expect($0, of: $1) }
+        try copy(snapshot, to: store, options)
         try store.publish()
       } catch {
         store.remove()
@@ -96,7 +96,7 @@ struct VolExport: Tool {
           folder: nifti, name: try NameTemplate("{collection}/{name}", folders: .kept), gzip: gzip,
           replaces: force, advice: "vol-cat | nifti-write --name makes names that differ"))
       do {
-        try copy(snapshot, to: NIfTISink(writer), options) { _, _ in }
+        try copy(snapshot, to: NIfTISink(writer), options)
       } catch {
         writer.drop()
         throw error
@@ -111,7 +111,7 @@ struct VolExport: Tool {
   ) throws -> ExitStatus {
     let tree = try BIDSTree(folder: folder, gzip: gzip, replaces: force)
     do {
-      try copy(snapshot, to: tree, options) { _, _ in }
+      try copy(snapshot, to: tree, options)
       let table = try snapshot.manifest.subjects.map {
         let reader = try SubjectTableReader($0, of: snapshot.dataset)
         return BIDSTree.SubjectRows(columns: reader.columns.map(\.name), next: reader.next)
@@ -128,27 +128,22 @@ struct VolExport: Tool {
     return .done
   }
 
-  /// Reads all volumes that are wanted into `sink`, and tells of each beforehand.
+  /// Reads all volumes that are wanted into `sink`.
   private func copy(
-    _ snapshot: Snapshot, to sink: any VolumeSink, _ options: VolumeStreamer.Options,
-    _ expect: (CatalogRecord, Stage) -> Void
+    _ snapshot: Snapshot, to sink: any VolumeSink, _ options: VolumeStreamer.Options
   ) throws {
     let streamer = try VolumeStreamer(snapshot, to: sink, options: options)
-    func add(_ record: CatalogRecord, _ stage: Stage) throws {
-      expect(record, stage)
-      try streamer.add(record, of: stage)
-    }
     do {
       if let collection, !obsID.isEmpty {
         for id in obsID {
           guard let (stage, record) = try snapshot.volume(id, collection: collection) else {
             throw ToolFailure(.noInput, "no volume '\(id)' in collection '\(collection)'")
           }
-          try add(record, stage)
+          try streamer.add(record, of: stage)
         }
       } else {
         try snapshot.forEachVolume(collection: collection) { stage, record in
-          try add(record, stage)
+          try streamer.add(record, of: stage)
           return true
         }
       }

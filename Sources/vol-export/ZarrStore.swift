@@ -10,13 +10,10 @@ import Frames
 ///
 /// Volumes come as to any sink, so that all their voxels are verified; what is then written are
 /// the bytes of their shards as they lie in the packs.
-final class ZarrStore: VolumeSink, @unchecked Sendable {
+final class ZarrStore: StoredVolumeSink {
   private let path: String
   private let temporary: String
   private let snapshot: Snapshot
-  private let monitor = Monitor()
-  private var expected: [(record: CatalogRecord, stage: Stage)] = []
-  private var next = 0
   private var current: (header: VolumeHeader, record: CatalogRecord, stage: Stage)?
   private var pack: (entry: FileEntry, file: any ObjectReader)?
 
@@ -53,23 +50,8 @@ final class ZarrStore: VolumeSink, @unchecked Sendable {
     ]
   }
 
-  /// Tells which volume comes next but for those that were told before.
-  func expect(_ record: CatalogRecord, of stage: Stage) {
-    monitor.update { expected.append((record, stage)) }
-  }
-
   /// The volume gets its folder, which must be new, before its voxels are read.
-  func open(_ header: VolumeHeader) throws {
-    let (record, stage) = monitor.update {
-      defer { next += 1 }
-      let result = expected[next]
-      // What was taken is forgotten now and then.
-      if next == 1024 {
-        expected.removeFirst(1025)
-        next = -1
-      }
-      return result
-    }
+  func open(_ header: VolumeHeader, _ record: CatalogRecord, of stage: Stage) throws {
     current = (header, record, stage)
     try makeNode(node(record, stage))
   }

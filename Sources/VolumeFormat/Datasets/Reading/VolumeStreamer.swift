@@ -36,7 +36,7 @@ public final class VolumeStreamer {
 
   /// What comes out, in order.
   private enum Step: Sendable {
-    case open(VolumeHeader)
+    case open(VolumeHeader, CatalogRecord, Stage)
     case extra([UInt8], afterVoxels: Bool)
     case decoded
     case emit(Slab)
@@ -94,7 +94,7 @@ public final class VolumeStreamer {
     var header = isWhole ? volume.header : volume.header.window(ranges)
     header.obsID = record.obsID
     header.collection = stage.collection
-    try pipeline.pass(.open(header), cost: 8 * record.headerJSON.count)
+    try pipeline.pass(.open(header, record, stage), cost: 8 * record.headerJSON.count)
     if isWhole { try addExtras(of: volume, afterVoxels: false) }
     let grid = isWhole ? volume.grid : volume.grid.window(ranges, inOneSlab: false)
     let step = max(1, Self.jobBytes / grid.chunkBytes)
@@ -122,6 +122,8 @@ public final class VolumeStreamer {
   }
 
   /// Waits for all volumes and ends the sink.
+  ///
+  /// - Throws: `FormatError` for damage that nobody takes; `IOFailure`; what the sink throws.
   public func end() throws {
     try pipeline.finish()
     try output.sink.end(skipped: skipped)
@@ -155,8 +157,12 @@ public final class VolumeStreamer {
 
     func take(_ step: Step) throws {
       switch step {
-      case .open(let header):
-        try sink.open(header)
+      case .open(let header, let record, let stage):
+        if let sink = sink as? any StoredVolumeSink {
+          try sink.open(header, record, of: stage)
+        } else {
+          try sink.open(header)
+        }
         isOpen = true
         crc = CRC32()
       case .extra(let bytes, let afterVoxels):
