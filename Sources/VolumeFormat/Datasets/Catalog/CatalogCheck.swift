@@ -75,7 +75,7 @@ struct CatalogCheck {
         }
       },
       { record, block in
-        records.add(TextDigest(record.obsID), block)
+        records.add(record.key, block)
         rawBytes &+= record.rawBytes
         try onRecord(record)
         return true

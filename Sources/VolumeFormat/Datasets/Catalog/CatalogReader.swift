@@ -155,6 +155,8 @@ public final class CatalogReader {
   // MARK: By id
 
   /// The record of `obsID`, or nil if this catalog has none.
+  ///
+  /// - Throws: `FormatError` if it is damaged; `IOFailure`.
   public func record(_ obsID: ExactString) throws -> CatalogRecord? {
     try record(TextDigest(obsID))
   }
@@ -163,7 +165,7 @@ public final class CatalogReader {
   func record(_ key: TextDigest) throws -> CatalogRecord? {
     guard let offset = try blockOffset(of: key) else { return nil }
     let (records, _) = try readBlock(at: offset)
-    guard let record = records.first(where: { TextDigest($0.obsID) == key }) else {
+    guard let record = records.first(where: { $0.key == key }) else {
       throw FormatError(path, at: offset, "the index names a volume here that the block lacks")
     }
     guard records.count(where: { $0.obsID == record.obsID }) == 1 else {

@@ -28,7 +28,9 @@ public struct CatalogRecord: Sendable {
   }
 
   /// The volume's id.
-  public var obsID: ExactString
+  public let obsID: ExactString
+  /// The key of the id where it was needed already.
+  private var knownKey: TextDigest?
   /// The open frame's header, as JSON.
   public var headerJSON: [UInt8]
   /// Bytes of the voxels.
@@ -47,6 +49,34 @@ public struct CatalogRecord: Sendable {
   public var chunk: [Int]
   /// Source bytes that are not voxels, in order.
   public var extras: [Extra]
+
+  /// The key of the id in the index.
+  public var key: TextDigest { knownKey ?? TextDigest(obsID) }
+
+  /// A record before anything of the volume was written.
+  init(
+    obsID: ExactString, key: TextDigest, headerJSON: [UInt8], rawBytes: UInt64, isShuffled: Bool,
+    chunk: [Int]
+  ) {
+    self.obsID = obsID
+    knownKey = key
+    self.headerJSON = headerJSON
+    self.rawBytes = rawBytes
+    self.isShuffled = isShuffled
+    self.chunk = chunk
+    pack = 0
+    crc32 = 0
+    shardOffset = 0
+    shardLength = 0
+    extras = []
+  }
+
+  /// The same record, which knows its key from now on.
+  func keyed() -> CatalogRecord {
+    var result = self
+    result.knownKey = key
+    return result
+  }
 
   /// Bytes in the packs that belong to this volume.
   public var storedBytes: UInt64 {

@@ -51,7 +51,7 @@ final class CatalogWriter {
     if block.count - start - 4 > CatalogRecord.maximumSize {
       throw FormatError(record.obsID.string, "what is to be kept of this volume is over 8 MiB")
     }
-    entries.append((TextDigest(record.obsID), file.size))
+    entries.append((record.key, file.size))
     blockRecords += 1
   }
 
@@ -63,7 +63,7 @@ final class CatalogWriter {
     try writeBlock()
     guard let written = try file.reader() else { return nil }
     let records = try CatalogBlock.read(written, at: offset, before: file.size)
-    return records.records.first { TextDigest($0.obsID) == key }
+    return records.records.first { $0.key == key }
   }
 
   /// Writes the index and the footer, and makes it whole, visible and lasting.

@@ -44,6 +44,8 @@ extension CatalogRecord {
   }
 
   /// Writes the whole header as one line of JSON, with `chunk`, `raw_bytes` and `stored_bytes`.
+  ///
+  /// - Throws: `FormatError` if it is none of this volume's.
   public func list(in source: String, to writer: inout JSONWriter) throws(FormatError) {
     let node = try headerNode(in: source)
     // No list shows what no reader takes.

@@ -59,6 +59,7 @@ public struct Region: Sendable, Equatable {
   /// The voxels that this means in a volume of `shape`.
   ///
   /// - Returns: along each axis those from 0; no range is empty.
+  /// - Throws: `Mismatch` if it has no such part.
   public func resolve(_ shape: [Int]) throws(Mismatch) -> [Range<Int>] {
     guard slices.count <= shape.count else {
       throw Mismatch(reason: "it has \(shape.count) axes, the region \(slices.count)")

@@ -98,11 +98,15 @@ public final class RegionServer {
   }
 
   /// Answers that a request is too long to be one.
+  ///
+  /// - Throws: `IOFailure` if answers cannot be written.
   public func refuse(tooLong maximum: Int) throws {
     try refuse(.request, "the request is over \(maximum) bytes long")
   }
 
   /// Waits until all answers are written.
+  ///
+  /// - Throws: `IOFailure` if answers cannot be written.
   public func end() throws { try pipeline.finish() }
 
   /// Ends the work where it stands.
@@ -262,8 +266,7 @@ private final class VolumeCache {
   private var use: UInt64 = 0
 
   init(_ snapshot: Snapshot, collection: ExactString?) {
-    let stages = snapshot.manifest.stages.filter { $0.collection == collection ?? $0.collection }
-    catalogs = CatalogSet(snapshot.dataset, stages)
+    catalogs = snapshot.catalogs(of: collection)
     opener = VolumeOpener(snapshot.dataset, maximumOpen: Self.maximumPacks)
   }
 

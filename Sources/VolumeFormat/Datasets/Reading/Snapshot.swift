@@ -7,8 +7,12 @@ public final class Snapshot {
   public let dataset: Dataset
   /// The manifest.
   public let manifest: Manifest
+  /// The catalogs of each collection, and of all, in which anything was looked for.
+  private var catalogs: [ExactString?: CatalogSet] = [:]
 
   /// Opens snapshot `number`, or the last one; nil if there is none.
+  ///
+  /// - Throws: `FormatError` if its manifest is damaged; `IOFailure`.
   public init?(_ dataset: Dataset, number: UInt64? = nil) throws {
     guard let manifest = try dataset.manifest(number) else { return nil }
     self.dataset = dataset
@@ -57,10 +61,20 @@ public final class Snapshot {
   }
 
   /// The volume `obsID` of a collection; nil if it has none of that name.
+  ///
+  /// - Throws: `FormatError` for a damaged catalog; `IOFailure`.
   public func volume(_ obsID: ExactString, collection: ExactString) throws -> (
     Stage, CatalogRecord
   )? {
-    let stages = manifest.stages.filter { $0.collection == collection }
-    return try CatalogSet(dataset, stages).record(TextDigest(obsID))
+    try catalogs(of: collection).record(TextDigest(obsID))
+  }
+
+  /// The catalogs of a collection, or of all if nil, which stay open.
+  func catalogs(of collection: ExactString?) -> CatalogSet {
+    if let known = catalogs[collection] { return known }
+    let stages = manifest.stages.filter { $0.collection == collection ?? $0.collection }
+    let set = CatalogSet(dataset, stages)
+    catalogs[collection] = set
+    return set
   }
 }

@@ -27,6 +27,8 @@ public struct SnapshotDiff {
 
   /// Visits every volume that differs: those removed or changed in the order of the older snapshot,
   /// then those added in the order of the newer.
+  ///
+  /// - Throws: `FormatError` for damage; `IOFailure`; what `body` throws.
   public func forEach(
     _ body: (Change, _ collection: ExactString, _ obsID: ExactString) throws -> Void
   ) throws {
@@ -35,7 +37,7 @@ public struct SnapshotDiff {
     let others = CatalogSet(dataset, newOnly)
     for stage in oldOnly {
       try dataset.catalog(stage).forEachRecord { record in
-        guard let (owner, twin) = try others.record(TextDigest(record.obsID)) else {
+        guard let (owner, twin) = try others.record(record.key) else {
           try body(.removed, stage.collection, record.obsID)
           return true
         }
@@ -50,7 +52,7 @@ public struct SnapshotDiff {
     let earlier = CatalogSet(dataset, oldOnly)
     for stage in newOnly {
       try dataset.catalog(stage).forEachRecord { record in
-        if try earlier.stage(holding: TextDigest(record.obsID)) == nil {
+        if try earlier.stage(holding: record.key) == nil {
           try body(.added, stage.collection, record.obsID)
         }
         return true

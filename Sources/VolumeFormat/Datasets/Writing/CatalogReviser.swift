@@ -54,8 +54,9 @@ final class CatalogReviser {
     var result = stage
     do {
       result.rawBytes = 0
-      try old.forEachRecord { record in
-        guard !keys.contains(TextDigest(record.obsID)) else { return true }
+      try old.forEachRecord { found in
+        let record = found.keyed()
+        guard !keys.contains(record.key) else { return true }
         try writer.append(record)
         let (sum, overflow) = result.rawBytes.addingReportingOverflow(record.rawBytes)
         guard !overflow else { throw FormatError(old.path, "its volumes have too many bytes") }

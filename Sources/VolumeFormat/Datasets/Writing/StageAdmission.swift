@@ -99,7 +99,7 @@ final class StageAdmission {
         "the id '\(id)' is in collection '\(stage.collection)' of the dataset already; "
           + "--obs-id makes another, --skip-existing passes over it")
     }
-    let (record, grid) = try record(of: header, id, refusal)
+    let (record, grid) = try record(of: header, id, key, refusal)
     let twin = try findTwin(key, header, collection, reader)
     keys.insert(key)
     return Volume(record: record, grid: grid, collection: collection, key: key, twin: twin)
@@ -149,7 +149,7 @@ final class StageAdmission {
   }
 
   private func record(
-    of header: VolumeHeader, _ id: ExactString, _ refusal: (String) -> Refused
+    of header: VolumeHeader, _ id: ExactString, _ key: TextDigest, _ refusal: (String) -> Refused
   ) throws -> (CatalogRecord, ChunkGrid) {
     let chunk = options.chunk.resolve(header.shape)
     guard let grid = ChunkGrid(shape: header.shape, chunk: chunk, voxelBytes: header.voxelBytes)
@@ -166,7 +166,7 @@ final class StageAdmission {
       throw refusal("its header is over \(CatalogRecord.maximumHeader) bytes long")
     }
     let record = CatalogRecord(
-      obsID: id, headerJSON: json, rawBytes: header.byteCount, pack: 0,
+      obsID: id, key: key, headerJSON: json, rawBytes: header.byteCount,
       isShuffled: options.shuffle && header.dtype.size > 1, chunk: chunk)
     return (record, grid)
   }
@@ -184,24 +184,5 @@ final class StageAdmission {
     return Twin(
       match: match, comparison: try existing.compare(header, with: match),
       isOnlyCompared: options.existing == .skip || !match.isCommitted)
-  }
-}
-
-extension CatalogRecord {
-  /// A record before anything of the volume was written.
-  fileprivate init(
-    obsID: ExactString, headerJSON: [UInt8], rawBytes: UInt64, pack: Int, isShuffled: Bool,
-    chunk: [Int]
-  ) {
-    self.obsID = obsID
-    self.headerJSON = headerJSON
-    self.rawBytes = rawBytes
-    self.pack = pack
-    self.isShuffled = isShuffled
-    self.chunk = chunk
-    crc32 = 0
-    shardOffset = 0
-    shardLength = 0
-    extras = []
   }
 }
