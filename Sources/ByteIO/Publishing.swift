@@ -5,6 +5,8 @@ public import SystemPackage
 /// The steps by which a file appears whole or not at all.
 public enum Publishing {
   /// Makes the directory `path` if it does not exist; its parent must.
+  ///
+  /// - Throws: `IOFailure`.
   public static func makeDirectory(_ path: String) throws(IOFailure) {
     _ = try makeNewDirectory(path)
   }
@@ -12,6 +14,7 @@ public enum Publishing {
   /// Makes the directory `path`; its parent must exist.
   ///
   /// - Returns: false if something has the name.
+  /// - Throws: `IOFailure`.
   public static func makeNewDirectory(_ path: String) throws(IOFailure) -> Bool {
     guard mkdir(path, 0o777) == 0 else {
       if errno == EEXIST { return false }
@@ -22,6 +25,8 @@ public enum Publishing {
   }
 
   /// Makes the directory `path` and those above it that do not exist.
+  ///
+  /// - Throws: `IOFailure`.
   public static func makeDirectories(_ path: String) throws(IOFailure) {
     var prefix = FilePath(path)
     var missing: [String] = []
@@ -37,6 +42,8 @@ public enum Publishing {
   }
 
   /// Writes `bytes` to `path` and flushes them; nothing is left there on failure.
+  ///
+  /// - Throws: `IOFailure`.
   public static func write(_ bytes: [UInt8], to path: String) throws(IOFailure) {
     let (folder, name) = try place(path)
     try folder.write(bytes, to: name)
@@ -44,6 +51,8 @@ public enum Publishing {
 
   /// Gives the flushed file `temporary` the name `path` in the same folder, replacing what is there,
   /// for good.
+  ///
+  /// - Throws: `IOFailure`.
   public static func rename(_ temporary: String, to path: String) throws(IOFailure) {
     let (folder, name) = try place(path)
     try folder.rename(lastName(of: temporary), to: name)
@@ -57,6 +66,7 @@ public enum Publishing {
   /// file that appears in the very moment is replaced.
   ///
   /// - Returns: false if the name is taken.
+  /// - Throws: `IOFailure`.
   public static func rename(_ temporary: String, toNew path: String) throws(IOFailure) -> Bool {
     let (folder, name) = try place(path)
     let other = lastName(of: temporary)
@@ -82,6 +92,8 @@ public enum Publishing {
   }
 
   /// Removes a file; one that is not there is no failure.
+  ///
+  /// - Throws: `IOFailure`.
   public static func remove(_ path: String) throws(IOFailure) {
     if unlink(path) != 0, errno != ENOENT {
       throw IOFailure(.transfer, "remove", path, Errno(rawValue: errno))
@@ -89,6 +101,8 @@ public enum Publishing {
   }
 
   /// Removes a folder and all in it.
+  ///
+  /// - Throws: `IOFailure`.
   public static func removeTree(_ path: String) throws(IOFailure) {
     for name in try directoryEntries(path) {
       let inner = "\(path)/\(name)"
@@ -103,6 +117,8 @@ public enum Publishing {
   }
 
   /// Flushes the names in a directory to disk.
+  ///
+  /// - Throws: `IOFailure`.
   public static func syncDirectory(_ path: String) throws(IOFailure) {
     try Directory(path).sync()
   }
@@ -115,11 +131,15 @@ public enum Publishing {
 }
 
 /// The names in a directory, sorted by their bytes, without `.` and `..`.
+///
+/// - Throws: `IOFailure`.
 public func directoryEntries(_ path: String) throws(IOFailure) -> [String] {
   try directoryEntries(FilePath(path)).map(\.string)
 }
 
 /// The names in a directory, sorted by their bytes, without `.` and `..`.
+///
+/// - Throws: `IOFailure`.
 public func directoryEntries(_ path: FilePath) throws(IOFailure) -> [FilePath.Component] {
   let descriptor = try retrying(.open, "open directory", path.string) {
     try FileDescriptor.open(path, .readOnly, options: [.closeOnExec, .directory])
@@ -163,6 +183,11 @@ public struct FileIdentity: Hashable, Sendable {
   private let device: UInt64
   private let number: UInt64
 
+  fileprivate init(_ number: UInt64) {
+    device = .max
+    self.number = number
+  }
+
   fileprivate init(_ status: stat) {
     device = UInt64(status.st_dev)
     number = UInt64(status.st_ino)
@@ -194,6 +219,8 @@ public struct FileStatus: Sendable {
   /// leads to; nil if there is nothing, or no such name can be.
   ///
   /// stat(2), lstat(2)
+  ///
+  /// - Throws: `IOFailure`.
   public init?(_ path: FilePath, following: Bool = true) throws(IOFailure) {
     var status = stat()
     guard path.withPlatformString({ following ? stat($0, &status) : lstat($0, &status) }) == 0
@@ -206,6 +233,20 @@ public struct FileStatus: Sendable {
       }
     }
     self.init(status)
+  }
+
+  /// Describes a file or a folder that is not the system's.
+  ///
+  /// - Parameters:
+  ///   - kind: the kind.
+  ///   - number: tells it from all others of its kind.
+  ///   - size: its size in bytes.
+  ///   - modified: when it was last changed, in seconds since 1970.
+  public init(kind: Kind, number: UInt64, size: UInt64, modified: Double) {
+    self.kind = kind
+    self.size = size
+    self.modified = modified
+    identity = FileIdentity(number)
   }
 
   init(_ status: stat) {
@@ -227,6 +268,8 @@ public struct FileStatus: Sendable {
 /// The path by which its folder lists what has the name `path`, if that is another path.
 ///
 /// File systems take two names for one that differ in case or in the form of their letters only.
+///
+/// - Throws: `IOFailure`.
 public func otherPath(of path: FilePath) throws(IOFailure) -> FilePath? {
   guard let identity = try FileStatus(path, following: false)?.identity else { return nil }
   let folder = path.removingLastComponent()
@@ -247,6 +290,8 @@ public func linkTarget(_ path: FilePath) -> FilePath? {
 }
 
 /// `path` from the root, without links and dots.
+///
+/// - Throws: `IOFailure`.
 public func absolutePath(_ path: String) throws(IOFailure) -> String {
   guard let resolved = realpath(path, nil) else {
     throw IOFailure(.open, "resolve", path, Errno(rawValue: errno))

@@ -55,8 +55,8 @@ final class Simulation: @unchecked Sendable {
     let dataset = try Dataset.create(memory, scheduler.session())
     try history.watch(memory)
     try write(dataset, .init(writer: 0, ids: ["a", "b", "c", "d"]), .refuse)
-    try stageTable(dataset, "age")
-    _ = try Committer(dataset, tool: "test").commit([], metadata: [:])
+    _ = try Work.stageTable("age", to: dataset)
+    _ = try Work.commit(dataset)
   }
 
   private func addProcesses() throws {
@@ -79,7 +79,9 @@ final class Simulation: @unchecked Sendable {
     try add("stage remover", 2) { dataset, _ in try self.stageRemover(dataset) }
     try add("collector", 2) { dataset, _ in try self.collector(dataset) }
     try add("reader", 2) { dataset, _ in try self.reader(dataset) }
-    try add("table writer", 1) { dataset, number in try self.stageTable(dataset, "c\(number)") }
+    try add("table writer", 1) { dataset, number in
+      _ = try Work.stageTable("c\(number)", to: dataset)
+    }
   }
 
   /// Runs a process to its end, whatever that is.
@@ -123,9 +125,7 @@ final class Simulation: @unchecked Sendable {
   /// What is left is committed and looked at, and all that nobody needs is collected.
   private func end() throws {
     let dataset = try Dataset(memory, scheduler.session())
-    do {
-      _ = try Committer(dataset, tool: "test").commit([], metadata: [:])
-    } catch CommitRefusal.nothingStaged {}
+    _ = try Work.commit(dataset)
     try history.checkLine()
     for (stage, load) in staged
     where !givenUp.contains(stage) && !doubtful.contains(stage)
@@ -157,21 +157,8 @@ final class Simulation: @unchecked Sendable {
   }
 
   private func checkAll(_ dataset: Dataset) throws {
-    let found = Findings()
-    let options = VolumeStreamer.Options(jobs: 0, scratchDirectory: "/nowhere")
-    for number in try dataset.snapshotNumbers().suffix(1) {
-      let verifier = Verifier(dataset, snapshot: number, options: options) { finding in
-        found.add("\(finding.file): \(finding.problem)")
-      }
-      _ = try verifier.run(isFull: true)
-    }
-    for finding in found.all { history.fail(finding) }
-    if let snapshot = try Snapshot(dataset) { try read(snapshot) }
-  }
-
-  private final class Findings: @unchecked Sendable {
-    private(set) var all: [String] = []
-    func add(_ text: String) { all.append(text) }
+    for finding in try Work.verify(dataset, nil) { history.fail(finding) }
+    if let snapshot = try Snapshot(dataset) { wrong += try Work.read(snapshot) }
   }
 
   // MARK: Processes
@@ -186,40 +173,17 @@ final class Simulation: @unchecked Sendable {
   private func write(
     _ dataset: Dataset, _ load: Streams.Load, _ existing: StageOptions.Existing
   ) throws {
-    var options = StageOptions()
-    options.jobs = 0
-    options.existing = existing
-    // Several packs, and often several collections.
-    options.packSize = 1
-    let isOne = existing == .replace || load.writer == 0 || scheduler.once(in: 2)
-    let destination: StageOptions.Destination =
-      isOne ? .collection("CT") : .template(try NameTemplate("{name}", folders: .joined))
-    let writer = try StageWriter(dataset, destination, options: options)
     if existing == .replace { history.replacing.insert(dataset.session.name) }
-    let summary = try writer.write(try Streams.shared.reader(load)) { _ in }
-    for stage in summary.stages { staged[stage.stage] = load }
-  }
-
-  private func stageTable(_ dataset: Dataset, _ column: String) throws {
-    let stager = try SubjectStager(
-      dataset, key: nil, replace: false, missing: MissingValues([]), tool: "test")
-    var text = ArraySlice("{\"obs_subject_id\":\"s0\",\"\(column)\":1}\n".utf8.map { $0 })
-    var lines = LineList("table", nulSeparated: false, maximum: 1000, isStrict: false) { room in
-      let part = text.prefix(room.count)
-      part.withUnsafeBytes { room.copyMemory(from: $0) }
-      text = text.dropFirst(part.count)
-      return part.count
+    let inOne = existing == .replace || load.writer == 0 || scheduler.once(in: 2)
+    for stage in try Work.write(load, to: dataset, existing, inOne: inOne) {
+      staged[stage.stage] = load
     }
-    try stager.takeObjects(&lines, "table") { _, _ in }
-    _ = try stager.finish()
   }
 
   private func committer(_ dataset: Dataset) throws {
     for _ in 0...scheduler.roll(3) {
       for _ in 0..<scheduler.roll(20) { dataset.session.pause(1) }
-      do {
-        _ = try Committer(dataset, tool: "test").commit([], metadata: [:])
-      } catch CommitRefusal.nothingStaged {}
+      _ = try Work.commit(dataset)
     }
   }
 
@@ -267,20 +231,8 @@ final class Simulation: @unchecked Sendable {
 
   private func reader(_ dataset: Dataset) throws {
     guard let snapshot = try Snapshot(dataset) else { return }
-    try read(snapshot)
-  }
-
-  /// Reads all volumes of a snapshot, each of which must be what its writer wrote.
-  private func read(_ snapshot: Snapshot) throws {
-    let sink = CheckingSink()
-    let options = VolumeStreamer.Options(jobs: 0, scratchDirectory: "/nowhere")
-    let streamer = try VolumeStreamer(snapshot, to: sink, options: options)
     do {
-      try snapshot.forEachVolume { stage, record in
-        try streamer.add(record, of: stage)
-        return true
-      }
-      try streamer.end()
+      wrong += try Work.read(snapshot)
     } catch let error as FormatError {
       // A snapshot that is there is whole; one that a collector has removed meanwhile need not be.
       let isThere = try memory.names(in: "manifests").contains {
@@ -289,29 +241,5 @@ final class Simulation: @unchecked Sendable {
       if isThere { wrong.append("a reader has found damage: \(error)") }
       throw error
     }
-    wrong += sink.wrong
   }
-}
-
-/// Compares volumes with what was written.
-private final class CheckingSink: VolumeSink {
-  private(set) var wrong: [String] = []
-  private var header: VolumeHeader?
-  private var bytes: [UInt8] = []
-
-  func open(_ header: VolumeHeader) {
-    self.header = header
-    bytes = []
-  }
-  func extra(_ bytes: [UInt8], afterVoxels: Bool) {}
-  func data(_ bytes: UnsafeMutableRawBufferPointer) { self.bytes += bytes }
-  func close() {
-    guard let header, let id = header.obsID?.string, let subject = header.obsSubjectID?.string,
-      let writer = Int(subject.dropFirst())
-    else { return wrong.append("a volume without a name") }
-    if bytes != Streams.voxels(id, writer) { wrong.append("'\(id)' has other voxels") }
-  }
-  func drop(reason: String) { wrong.append("dropped: \(reason)") }
-  func end(skipped: UInt64) { if skipped > 0 { wrong.append("skipped \(skipped)") } }
-  var voxelCRC: UInt32? { nil }
 }

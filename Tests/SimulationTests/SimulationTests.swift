@@ -10,7 +10,7 @@ struct SimulationTests {
   @Test func aDatasetKeepsItsPromisesWhateverFails() async {
     let environment = ProcessInfo.processInfo.environment
     let first = environment["VOLPIPE_SEED"].flatMap { UInt64($0) } ?? 1
-    let count = environment["VOLPIPE_LIVES"].flatMap { UInt64($0) } ?? 2_000
+    let count = environment["VOLPIPE_LIVES"].flatMap { UInt64($0) } ?? 4_000
     let (failures, tally) = await withTaskGroup(of: ([String], [String: Int]).self) { group in
       for part in 0..<2 as Range<UInt64> {
         group.addTask {
