@@ -37,7 +37,8 @@ demo: dependencies build
 check:
 	scripts/install-dependencies --tests
 	$(SWIFT) build $(TESTFLAGS) --build-tests
-	$(SWIFT) test $(TESTFLAGS) --skip-build
+	# A life of the simulation that fails can be had again by its seed.
+	SWIFT_DETERMINISTIC_HASHING=1 $(SWIFT) test $(TESTFLAGS) --skip-build
 	VOLPIPE_BIN="$(CURDIR)/$(TESTBUILD)/release" \
 	    "$$(scripts/python Tests/oracle/requirements.txt)" -m pytest Tests/oracle
 	scripts/fuzz --replay

@@ -88,7 +88,8 @@ let package = Package(
     tool("nifti-write", ["NIfTI"]),
     .testTarget(name: "ByteIOTests", dependencies: ["ByteIO"]),
     .testTarget(
-      name: "VolumeFormatTests", dependencies: ["ByteIO", "Chunks", "Datasets", "Frames", "Storage"]),
+      name: "VolumeFormatTests",
+      dependencies: ["ByteIO", "Chunks", "Datasets", "Frames", "Storage"]),
     .testTarget(name: "StorageTests", dependencies: ["ByteIO", "Frames", "Storage"]),
     .testTarget(
       name: "SimulationTests", dependencies: ["ByteIO", "Chunks", "Datasets", "Frames", "Storage"]),

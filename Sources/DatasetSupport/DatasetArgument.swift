@@ -60,9 +60,13 @@ public struct DatasetArgument: ExpressibleByArgument, Sendable {
   }
 
   /// Refuses a URL.
+  ///
+  /// - Throws: `ValidationError` that names it.
   public func requireLocal() throws { try ToolSupport.requireLocal(path) }
 
   /// Opens the dataset.
+  ///
+  /// - Throws: what `Dataset.init(opening:)` does.
   public func open() throws -> Dataset { try Dataset(opening: path) }
 
   /// Opens the snapshot; the last one if none was named.
@@ -88,6 +92,8 @@ public struct DatasetArgument: ExpressibleByArgument, Sendable {
 
 extension Dataset {
   /// The name of a snapshot with the digest of its manifest, as `--expect` takes it.
+  ///
+  /// - Throws: `FormatError` if its manifest is too long; `IOFailure`.
   public func pinned(_ number: UInt64) throws -> String {
     SnapshotName(number, sha256: try digest(ofSnapshot: number)).description
   }

@@ -131,10 +131,14 @@ def test_files_of_a_stage_stay_where_a_commit_may_come_to_name_them(box):
     assert result.status == 0 and result.err.endswith(
         "removed 0 files, 0 B; 2 files left to vol-gc, since a commit is under way\n"), repr(result)
     assert set(before) - set(tree(box / "ds")) == {f"stages/{stage}.json"}
+    given_up = box / "ds" / "leases" / f"{stage[:16]}-give-up.json"
+    os.utime(given_up, (time.time() - 2 * 86_400,) * 2)
+    assert ok("vol-gc -qv ds", box).lines == []
     # Of a committer that is dead for long nothing is awaited any more.
     os.utime(lease, (time.time() - 2 * 86_400,) * 2)
     assert sorted(ok("vol-gc -qv ds", box).lines) == sorted(
-        [f"packs/{stage}-0000.pack", f"catalogs/{stage}.catalog", f"leases/{lease.name}"])
+        [f"packs/{stage}-0000.pack", f"catalogs/{stage}.catalog", f"leases/{lease.name}",
+         f"leases/{given_up.name}"])
     assert ids("ds", box) == ["v0"]
 
 

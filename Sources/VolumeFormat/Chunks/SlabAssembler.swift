@@ -13,6 +13,8 @@ package struct SlabAssembler {
   }
 
   /// Memory for the next voxels; empty when the volume is whole.
+  ///
+  /// - Throws: what `makeSlab` throws.
   package mutating func room() throws -> UnsafeMutableRawBufferPointer {
     if slab == nil {
       guard number < grid.slabCount else { return .init(start: nil, count: 0) }
@@ -27,6 +29,7 @@ package struct SlabAssembler {
   /// Says that `count` bytes of `room` were filled.
   ///
   /// - Returns: the slab that this made whole.
+  /// - Throws: `IOFailure` of a scratch file.
   package mutating func advance(_ count: Int) throws -> Slab? {
     filled += count
     guard let slab, filled == slab.band(band).count else { return nil }

@@ -27,6 +27,8 @@ package final class DirectoryStore: Store {
   }
 
   /// The same on a folder that is open already.
+  ///
+  /// - Throws: `FormatError` if one of them is a link; what `root` throws.
   package init(_ location: String, _ root: any Folder, folders: [String], files: [String]) throws {
     self.location = location
     self.root = root

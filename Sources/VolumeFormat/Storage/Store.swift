@@ -28,6 +28,7 @@ package protocol Store: AnyObject, Sendable {
   /// - Parameters:
   ///   - name: which.
   ///   - bytes: the size that it must have; nil if any will do.
+  /// - Returns: the object.
   /// - Throws: `FormatError` if it has another, or is no object but something in its place;
   ///   `IOFailure`, with `isNotFound` if there is none.
   func open(_ name: ObjectName, bytes: UInt64?) throws -> any ObjectReader

@@ -46,6 +46,8 @@ public struct Dataset: Sendable {
   }
 
   /// The same in a store.
+  ///
+  /// - Throws: `DatasetError` if there is something else; `FormatError`; `IOFailure`.
   package static func create(_ store: any Store, _ session: Session) throws -> Dataset {
     if try store.read(Layout.marker, maximum: maximumMarker) == nil {
       try makeMarker(store, session)

@@ -15,6 +15,8 @@ public struct UnfinishedObjects: Sendable {
   public func removeOnSignal() throws { try files.removeOnSignal() }
 
   /// Makes the object `name` by `body`.
+  ///
+  /// - Throws: what `body` throws.
   package func making<T>(_ name: ObjectName, in store: any Store, _ body: () throws -> T) throws
     -> T
   {
@@ -22,6 +24,8 @@ public struct UnfinishedObjects: Sendable {
   }
 
   /// Finishes all by `body`, which no signal but a second one interrupts.
+  ///
+  /// - Throws: what `body` throws.
   package func finishing<T>(_ body: () throws -> T) throws -> T { try files.finishing(body) }
 
   /// See `UnfinishedFiles`.

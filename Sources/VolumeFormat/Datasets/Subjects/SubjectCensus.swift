@@ -130,6 +130,8 @@ public struct SubjectList {
   }
 
   /// Reads the catalogs of `snapshot`.
+  ///
+  /// - Throws: `FormatError` for damage; `IOFailure`.
   public init(_ snapshot: Snapshot) throws {
     collections = snapshot.manifest.collections.keys.sorted()
     let places = Dictionary(
@@ -162,6 +164,8 @@ public struct SubjectList {
   }
 
   /// Visits all subjects, by the bytes of their ids; once only.
+  ///
+  /// - Throws: `FormatError` for a damaged table; `IOFailure`; what `body` throws.
   public func forEach(_ body: (Subject) throws -> Void) throws {
     var row = try table?.next()
     var next = order[...]

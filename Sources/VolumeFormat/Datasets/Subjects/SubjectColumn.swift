@@ -65,6 +65,8 @@ public struct SubjectColumn: Sendable, Equatable {
   }
 
   /// Writes a value of this column as JSON.
+  ///
+  /// - Throws: `FormatError` if it is no value of the column.
   public func write(_ value: ExactString?, to writer: inout JSONWriter) throws(FormatError) {
     guard let value else { return writer.raw("null") }
     if type == .text { return writer.string(value) }

@@ -105,6 +105,8 @@ public final class SubjectTableReader {
   }
 
   /// The next row, a value or nil a column; nil at the end.
+  ///
+  /// - Throws: `FormatError` that names the line; `IOFailure`.
   public func next() throws -> [ExactString?]? {
     guard let bytes = try nextLine() else {
       guard line - 1 == rows else {

@@ -47,6 +47,8 @@ public struct HeaderExpression: Sendable {
   public var keys: Set<Key> { Self.keys(of: root) }
 
   /// Reads an expression.
+  ///
+  /// - Throws: `SyntaxError` if it is none.
   public init(_ text: String) throws(SyntaxError) {
     var parser = ExpressionParser(text)
     root = try parser.parse()

@@ -28,6 +28,8 @@ public final class Pattern: @unchecked Sendable {
   private let context: OpaquePointer
 
   /// Compiles an expression.
+  ///
+  /// - Throws: `SyntaxError` if it is none.
   public init(_ text: String) throws(SyntaxError) {
     self.text = text
     var number: Int32 = 0

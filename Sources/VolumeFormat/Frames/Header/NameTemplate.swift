@@ -37,6 +37,8 @@ public struct NameTemplate: Sendable {
   private let folders: Folders
 
   /// Reads a template.
+  ///
+  /// - Throws: `SyntaxError` if it is none.
   public init(_ text: String, folders: Folders) throws(SyntaxError) {
     self.folders = folders
     // By bytes: a brace and a mark behind it are one Character.

@@ -11,6 +11,8 @@ extension VolumeHeader {
   /// Decodes a header, keeping keys that it does not know.
   ///
   /// Of a key that is there twice, the last holds.
+  ///
+  /// - Throws: `FormatError` if it is none.
   public init(_ node: JSONNode) throws(FormatError) {
     self.init(
       name: nil, shape: try node.required("shape").integers(),

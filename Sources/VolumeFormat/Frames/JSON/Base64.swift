@@ -14,6 +14,8 @@ public struct Base64: Sendable, Equatable {
   }
 
   /// Decodes a string.
+  ///
+  /// - Throws: `FormatError` if it is something else.
   package init(_ node: JSONNode) throws(FormatError) {
     text = try node.string()
     guard let bytes = base64Decoded(Array(text.utf8)) else { throw node.bad("is not base64") }

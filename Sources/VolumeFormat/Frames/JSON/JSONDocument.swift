@@ -206,6 +206,8 @@ public struct JSONNode: Sendable {
   // MARK: What it holds
 
   /// A string.
+  ///
+  /// - Throws: `FormatError` that names the place, if it is something else.
   package func string() throws(FormatError) -> ExactString {
     guard kind == .string else { throw mismatch("a string") }
     guard let string = ExactString(validating: bytes) else {
@@ -215,6 +217,8 @@ public struct JSONNode: Sendable {
   }
 
   /// A whole number within the range of `T`.
+  ///
+  /// - Throws: `FormatError` that names the place, if it is something else.
   package func integer<T: FixedWidthInteger>(_ type: T.Type = T.self) throws(FormatError) -> T {
     guard kind == .number else { throw mismatch("a whole number") }
     if let value = Self.plainInteger(bytes, type) { return value }
@@ -245,6 +249,8 @@ public struct JSONNode: Sendable {
   }
 
   /// A number; also one of the strings that stand for numbers which JSON lacks.
+  ///
+  /// - Throws: `FormatError` that names the place, if it is something else.
   package func double() throws(FormatError) -> Double {
     switch kind {
     case .number:
@@ -262,6 +268,8 @@ public struct JSONNode: Sendable {
   }
 
   /// `true` or `false`.
+  ///
+  /// - Throws: `FormatError` that names the place, if it is something else.
   package func boolean() throws(FormatError) -> Bool {
     switch kind {
     case .yes: return true
@@ -271,6 +279,8 @@ public struct JSONNode: Sendable {
   }
 
   /// Each element of an array, through `decode`.
+  ///
+  /// - Throws: `FormatError` if it is no array; what `decode` throws.
   package func array<T>(_ decode: (JSONNode) throws(FormatError) -> T) throws(FormatError) -> [T] {
     guard kind == .array else { throw mismatch("an array") }
     var result: [T] = []
@@ -284,6 +294,8 @@ public struct JSONNode: Sendable {
   }
 
   /// Visits the members of an object in their order.
+  ///
+  /// - Throws: `FormatError` if it is no object; what `body` throws.
   package func forEachMember(
     _ body: (_ key: JSONNode, _ value: JSONNode) throws(FormatError) -> Void
   ) throws(FormatError) {

@@ -168,6 +168,8 @@ extension JSONNode {
   // MARK: Members of objects whose keys are known
 
   /// The value of a key that must be there.
+  ///
+  /// - Throws: `FormatError` that names the place, if it is something else.
   package func required(_ key: StaticString) throws(FormatError) -> JSONNode {
     guard kind == .object else { throw mismatch("an object") }
     if let member = member(key) { return member }
@@ -176,12 +178,16 @@ extension JSONNode {
   }
 
   /// The value of a key; nil if it is not there, or null.
+  ///
+  /// - Throws: `FormatError` that names the place, if it is something else.
   package func optional(_ key: StaticString) throws(FormatError) -> JSONNode? {
     guard kind == .object else { throw mismatch("an object") }
     return member(key).flatMap { $0.isNull ? nil : $0 }
   }
 
   /// The members whose keys are not among `known`.
+  ///
+  /// - Throws: `FormatError` that names the place, if it is something else.
   package func others(than known: [StaticString]) throws(FormatError) -> JSONObject {
     var result = JSONObject()
     try forEachMember { (key, value) throws(FormatError) in
@@ -191,27 +197,37 @@ extension JSONNode {
   }
 
   /// An array of whole numbers.
+  ///
+  /// - Throws: `FormatError` that names the place, if it is something else.
   package func integers<T: FixedWidthInteger>(_ type: T.Type = T.self) throws(FormatError) -> [T] {
     try array { (element) throws(FormatError) in try element.integer(type) }
   }
 
   /// An array of numbers.
+  ///
+  /// - Throws: `FormatError` that names the place, if it is something else.
   package func doubles() throws(FormatError) -> [Double] {
     try array { (element) throws(FormatError) in try element.double() }
   }
 
   /// Rows of numbers.
+  ///
+  /// - Throws: `FormatError` that names the place, if it is something else.
   package func matrix() throws(FormatError) -> [[Double]] {
     try array { (row) throws(FormatError) in try row.doubles() }
   }
 
   /// An array of strings.
+  ///
+  /// - Throws: `FormatError` that names the place, if it is something else.
   package func strings() throws(FormatError) -> [ExactString] {
     try array { (element) throws(FormatError) in try element.string() }
   }
 
   /// The first key, in the order of the text, that an object of this value has twice; nil if none
   /// has.
+  ///
+  /// - Throws: `FormatError` that names the place, if it is something else.
   package func firstRepeatedKey() throws(FormatError) -> ExactString? {
     switch kind {
     case .array:

@@ -66,6 +66,8 @@ public struct JSONWriter {
   public mutating func value(_ value: JSONValue) { write(value, nil) }
 
   /// Writes a value of a document anew.
+  ///
+  /// - Throws: `FormatError` if it holds what cannot be.
   package mutating func node(_ node: JSONNode) throws(FormatError) {
     switch node.kind {
     case .null: raw("null")
@@ -93,6 +95,8 @@ public struct JSONWriter {
   }
 
   /// Writes the members of an object of a document anew, but for those with the keys `left`.
+  ///
+  /// - Throws: `FormatError` if it holds what cannot be.
   package mutating func members(
     of node: JSONNode, but left: [StaticString] = []
   ) throws(FormatError) {

@@ -101,6 +101,7 @@ public final class FrameReader {
   /// Takes up to `target.count` bytes of the current frame's body.
   ///
   /// - Returns: how many were taken; 0 only if `bodyRemaining` is 0.
+  /// - Throws: `FormatError` that names the offset; `IOFailure`.
   public func readBody(into target: UnsafeMutableRawBufferPointer) throws -> Int {
     let wanted = UnsafeMutableRawBufferPointer(
       rebasing: target[..<min(target.count, bodyRemaining)])
@@ -118,6 +119,8 @@ public final class FrameReader {
   }
 
   /// All that is left of the current frame's body; at most 16 MiB.
+  ///
+  /// - Throws: `FormatError` that names the offset; `IOFailure`.
   public func readWholeBody() throws -> [UInt8] {
     var body = [UInt8](repeating: 0, count: bodyRemaining)
     try body.withUnsafeMutableBytes { _ = try readBody(into: $0) }
@@ -132,6 +135,8 @@ public final class FrameReader {
   }
 
   /// The header of the end frame that `next` returned last, as JSON.
+  ///
+  /// - Throws: `FormatError` that names the offset; `IOFailure`.
   public func endHeader() throws(FormatError) -> JSONObject {
     try parse(frameHeader).objectValue()
   }

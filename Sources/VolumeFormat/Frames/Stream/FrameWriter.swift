@@ -43,12 +43,16 @@ public final class FrameWriter {
   }
 
   /// Passes on source bytes that are not voxels; at most 16 MiB.
+  ///
+  /// - Throws: `IOFailure` if it cannot be written.
   public func extra(_ bytes: UnsafeRawBufferPointer) throws {
     if bytes.isEmpty { return }
     try frame(.extra, body: bytes)
   }
 
   /// Passes on voxels, in pieces of at most 1 MiB.
+  ///
+  /// - Throws: `IOFailure` if it cannot be written.
   public func data(_ bytes: UnsafeRawBufferPointer) throws {
     var offset = 0
     while offset < bytes.count {
@@ -77,6 +81,8 @@ public final class FrameWriter {
   }
 
   /// Takes a volume back.
+  ///
+  /// - Throws: `IOFailure` if it cannot be written.
   public func drop(reason: String) throws {
     let reason = ExactString(bounded(reason, 4096))
     try frame(.drop, header: JSON.encode(["reason": .string(reason)]))
