@@ -26,7 +26,7 @@ MUTANTS = {
         "          return try dataset.manifestBytes(number) == bytes\n",
         "          return false\n"),
     "a lease that ends though nobody knows whether the commit was made": (
-        f"{DATASETS}/Writing/Committer.swift", "      lease.leave()\n", ""),
+        f"{DATASETS}/Log/SnapshotLog.swift", "      lease.leave()\n", ""),
     "a collector that knows no leases": (
         f"{DATASETS}/Care/Collector.swift",
         "    let fresh = leases.filter { $0.object.modified > now - grace }\n",
@@ -77,7 +77,7 @@ def simulate(folder):
         sys.exit(built.stdout[-3000:])
     start = time.monotonic()
     tested = run(folder, "swift", "test", *flags, "--skip-build", "--filter", "SimulationTests")
-    found = re.search(r"(?:seed \d+|after call \d+[^:]*): .*", tested.stdout + tested.stderr)
+    found = re.search(r'(?:seed \d+|after call \d+[^:]*): [^"\n]*', tested.stdout + tested.stderr)
     return tested.returncode, found and found[0], time.monotonic() - start
 
 

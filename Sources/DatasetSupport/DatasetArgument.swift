@@ -4,6 +4,17 @@ public import Datasets
 internal import Frames
 internal import ToolSupport
 
+/// Opens the dataset that a user names, wherever it is kept.
+///
+/// - Throws: `IOFailure` if there is nothing of that name; `DatasetError` if it is something else;
+///   `FormatError` if it is damaged.
+public func openDataset(_ name: String) throws -> Dataset { try Dataset(opening: name) }
+
+/// Opens it, or makes it if there is nothing.
+///
+/// - Throws: as `openDataset`.
+public func createDataset(_ name: String) throws -> Dataset { try Dataset.create(name) }
+
 /// A snapshot by its number and perhaps the digest of its manifest, from `N[:SHA256]`.
 public struct SnapshotName: ExpressibleByArgument, Sendable, CustomStringConvertible {
   /// The number.
@@ -67,7 +78,7 @@ public struct DatasetArgument: ExpressibleByArgument, Sendable {
   /// Opens the dataset.
   ///
   /// - Throws: what `Dataset.init(opening:)` does.
-  public func open() throws -> Dataset { try Dataset(opening: path) }
+  public func open() throws -> Dataset { try openDataset(path) }
 
   /// Opens the snapshot; the last one if none was named.
   ///

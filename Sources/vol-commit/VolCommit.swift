@@ -52,7 +52,7 @@ struct VolCommit: Tool {
   func execute() throws -> ExitStatus {
     var metadata = try metaJson.map(readObject) ?? JSONObject()
     for item in meta { metadata[item.key] = .string(item.value) }
-    let root = try Dataset(opening: dataset)
+    let root = try openDataset(dataset)
     let committer = Committer(root, tool: Self.nameAndVersion)
     let number: UInt64
     var damage: [any Error] = []
@@ -84,7 +84,7 @@ struct VolCommit: Tool {
 
   /// Says how volumes and subjects match: all of them if the table is new, else the new volumes.
   private func count(_ result: Committer.Result) {
-    guard let subjects = result.manifest.subjects, let dataset = try? Dataset(opening: dataset)
+    guard let subjects = result.manifest.subjects, let dataset = try? openDataset(dataset)
     else { return }
     let stages = result.hasNewTable ? result.manifest.stages : result.stages
     // The snapshot is made: what goes wrong here is for vol-verify to find.

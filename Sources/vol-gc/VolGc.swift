@@ -48,7 +48,7 @@ struct VolGc: Tool {
 
   func execute() throws -> ExitStatus {
     let collector = Collector(
-      try Dataset(opening: dataset),
+      try openDataset(dataset),
       keep: .init(last: keepLast, within: keepWithin?.seconds), grace: grace.seconds,
       isDry: dryRun)
     let output = LineWriter()
@@ -81,8 +81,8 @@ struct VolGc: Tool {
     }
     if kept.awaited > 0 {
       Self.warn(
-        "kept \(counted(kept.awaited, "snapshot")) more, since a commit is under way that may follow "
-          + "them; try again")
+        "kept \(counted(kept.awaited, "snapshot")) more, since a commit is under way, or was cut off "
+          + "less than \(grace.words) ago")
     }
     if kept.young.files > 0 {
       Self.warn("kept \(sum(kept.young)), of unfinished writers younger than \(grace.words)")

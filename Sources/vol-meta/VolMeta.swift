@@ -86,7 +86,7 @@ struct VolMeta: Tool {
 
   private func stage(_ input: InputFile, _ head: [UInt8]) throws -> ExitStatus {
     let stager = try SubjectStager(
-      try Dataset.create(dataset.path), key: key, replace: replace, missing: missing.values,
+      try createDataset(dataset.path), key: key, replace: replace, missing: missing.values,
       tool: Self.nameAndVersion)
     let mark: [UInt8] = [0xEF, 0xBB, 0xBF]
     let start = head.starts(with: mark) ? Array(head.dropFirst(3)) : head

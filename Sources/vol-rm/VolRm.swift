@@ -66,7 +66,7 @@ struct VolRm: Tool {
   }
 
   func execute() throws -> ExitStatus {
-    let root = try Dataset(opening: dataset)
+    let root = try openDataset(dataset)
     if stage { return try giveUp(root) }
     let remover = Remover(root, tool: Self.nameAndVersion)
     let ids = try wanted()

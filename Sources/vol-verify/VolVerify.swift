@@ -101,7 +101,7 @@ struct VolVerify: Tool {
 
   /// Takes files from another copy.
   private func repair(_ root: Dataset, from other: String) throws {
-    let repairer = try Repairer(root, from: Dataset(opening: other)) { outcome in
+    let repairer = try Repairer(root, from: openDataset(other)) { outcome in
       if let failure = outcome.failure {
         Self.warn("cannot take '\(outcome.path)' from '\(other)': \(explain(failure).message)")
       } else if !quiet {

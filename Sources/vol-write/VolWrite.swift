@@ -111,7 +111,7 @@ struct VolWrite: Tool {
       Self.warn(explain(refusal).message)
     }
     let writer = try StageWriter(
-      try Dataset.create(dataset), destination, options: options,
+      try createDataset(dataset), destination, options: options,
       report: keepGoing ? tell : nil)
     let summary: StageSummary
     do {

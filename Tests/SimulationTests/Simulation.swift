@@ -62,10 +62,15 @@ final class Simulation: @unchecked Sendable {
   private func addProcesses() throws {
     let isFaulty = scheduler.once(in: 2)
     let isDeadly = scheduler.once(in: 2)
+    // Races want many of those who meet in them.
+    let crowd: Set<String> = [
+      [], ["writer", "committer", "collector"],
+      ["writer", "committer", "stage remover", "collector"],
+    ][scheduler.roll(3)]
     func add(_ name: String, _ most: Int, _ body: @escaping @Sendable (Dataset, Int) throws -> Void)
       throws
     {
-      for number in 0..<scheduler.roll(most + 1) {
+      for number in 0..<(crowd.contains(name) ? most : scheduler.roll(most + 1)) {
         try scheduler.add("\(name) \(number)") { [self] process in
           process.faults = isFaulty ? [0, 10, 40, 100][scheduler.roll(4)] : 0
           process.deaths = isDeadly && scheduler.once(in: 2) ? 60 : 0

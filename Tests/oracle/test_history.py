@@ -463,6 +463,21 @@ def test_what_is_kept_is_counted_with_the_reason(box):
     assert bash("vol-gc ds", box).err == "vol-gc: removed 0 files, 0 B\n"
 
 
+def test_old_snapshots_stay_while_somebody_may_commit_on_top_of_them(box):
+    for name in "abc":
+        commit(box, name)
+    age(box, 2 * DAY)
+    # One that was cut off, so that nothing is awaited.
+    leave(box, 600, [f"leases/{'e' * 16}-commit.json"])
+    before = present(box)
+    assert bash("vol-gc --keep-last 1 ds", box).err.splitlines() == [
+        "vol-gc: removed 0 files, 0 B",
+        "vol-gc: kept 2 snapshots more, since a commit is under way, or was cut off less than 24 h ago"]
+    assert present(box) == before
+    assert ok("vol-gc -qv --keep-last 1 --grace 5m ds", box).lines[:2] == [
+        "manifests/0000000001.json", "manifests/0000000002.json"]
+
+
 def test_old_snapshots_go_with_what_only_they_need(three):
     ok("vol-rm -q ds a; vol-rm -q ds m n", three)
     streams = {number: ok(f"vol-cat ds@{number}", three).out for number in (1, 2, 3, 4)}
@@ -629,7 +644,8 @@ def test_a_number_that_is_free_because_its_manifest_was_collected_is_not_taken(b
         record.unlink()
         assert [commit(box, name) for name in "bc"] == [before + 1, before + 2]
         record.write_bytes(data)
-        age(box, 7200, "manifests/[0-9]*")
+        # So long it has not renewed its lease.
+        age(box, 7200, "manifests/[0-9]*", "leases/*")
         removed = ok("vol-gc -qv --grace 1h --keep-last 1 ds", box).lines
         assert sorted(line for line in removed if line.startswith("manifests/")) == [
             f"manifests/{number:010}.json" for number in range(1, before + 2)]

@@ -87,7 +87,7 @@ public struct Collector {
       kept.awaited = expired.count
       expired = []
     }
-    for number in expired {
+    for number in expired.sorted() {
       let name = Layout.manifest(number)
       let bytes = manifests[name]?.bytes ?? 0
       try remove(StoredObject(name: name, bytes: bytes, modified: 0), report)

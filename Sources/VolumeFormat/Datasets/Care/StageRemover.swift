@@ -54,6 +54,7 @@ public struct StageRemover {
     let stages = pending.stages + pending.cut
     let recorded = Set(try dataset.stagedIDs(Stage.self))
     let tables = Set(try dataset.stagedIDs(SubjectStage.self))
+    let unreadable = recorded.subtracting(stages.map(\.stage)).subtracting(committed)
     let owned = try files()
     var targets: [Target] = []
     for id in ids {
@@ -72,6 +73,14 @@ public struct StageRemover {
         throw Refusal(
           reason:
             "stage '\(id)' is one that a vol-write is about to finish; end it, or try again later")
+      }
+      if let run = stage?.run, pending.cut.contains(where: { $0.stage == id }),
+        let other = unreadable.subtracting(ids).min()
+      {
+        throw Refusal(
+          reason:
+            "stage '\(id)' is one of \(run.stages) of its vol-write, and '\(other)', whose record "
+            + "cannot be read, may be another; name it, too")
       }
       if let run = stage?.run {
         let others = stages.filter { $0.run == run && !ids.contains($0.stage) }
@@ -116,6 +125,7 @@ public struct StageRemover {
       guard let manifest = try dataset.manifest(number) else { continue }
       let committed = manifest.committedIDs
       if let target = targets.first(where: { committed.contains($0.stage) }) {
+        try? dataset.store.remove(leases)
         throw Refusal(
           reason:
             "stage '\(target.stage)' was just committed, in snapshot \(number); no file is "

@@ -97,22 +97,23 @@ extension Dataset {
     package var work: LeaseWork
   }
 
-  /// Waits for those who commit, and may have seen what is to go.
+  /// Waits for those who commit, and may have seen what is to go, up to ten seconds.
   ///
   /// - Parameter grace: seconds without renewal after which they are taken for dead.
   /// - Returns: whether some of those who had begun are at it still.
   /// - Throws: `IOFailure`.
   func awaitCommitters(_ grace: Double) throws -> Bool {
-    func committers() throws -> Set<ObjectName> {
-      let now = try store.now()
-      return Set(
-        try leases().filter { $0.work == .commit && $0.object.modified > now - grace }
-          .map(\.object.name))
+    func committers() throws -> [StoredObject] {
+      try leases().filter { $0.work == .commit }.map(\.object)
     }
-    let begun = try committers()
-    for _ in 0..<100 where !begun.isEmpty {
+    let now = try store.now()
+    let begun = try committers().filter { $0.modified > now - grace }
+    // Of one that has not renewed its lease when it should have, no end will come.
+    let isWaitOver = begun.contains { $0.modified < now - 3 * Lease.period }
+    let names = Set(begun.map(\.name))
+    for _ in 0..<100 where !begun.isEmpty && !isWaitOver {
       session.pause(0.1)
-      if begun.isDisjoint(with: try committers()) { return false }
+      if names.isDisjoint(with: try committers().map(\.name)) { return false }
     }
     return !begun.isEmpty
   }

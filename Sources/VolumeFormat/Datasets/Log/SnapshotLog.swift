@@ -92,7 +92,7 @@ struct SnapshotLog {
   /// Program and version, for the manifest.
   let tool: String
 
-  /// Tries again until the snapshot that `propose` makes of the current one is the next.
+  /// Takes a lease, and tries again until the snapshot that `propose` makes of the current one is the next.
   ///
   /// - Parameters:
   ///   - expected: what the current snapshot must be; nil if any may.
@@ -104,6 +104,21 @@ struct SnapshotLog {
     expecting expected: ExpectedSnapshot?, metadata: JSONObject,
     _ propose: (Manifest?) throws -> Proposal
   ) throws -> Manifest {
+    let lease = try Lease(dataset, .commit, tool: tool)
+    defer { lease.end() }
+    do {
+      return try attempt(expected, metadata, propose)
+    } catch let unsure as UnsureCommit {
+      lease.leave()
+      throw unsure
+    }
+  }
+
+  private func attempt(
+    _ expected: ExpectedSnapshot?, _ metadata: JSONObject,
+    _ propose: (Manifest?) throws -> Proposal
+  ) throws -> Manifest {
+    var canClaim = false
     for attempt in 0..<Self.attempts {
       // Who has lost often waits less, so that it, too, comes to its turn.
       if attempt > 0 {
@@ -129,6 +144,8 @@ struct SnapshotLog {
         }
         continue
       }
+      if !canClaim { try requireClaims() }
+      canClaim = true
       let manifest = try manifest(of: proposal, on: head, metadata, left)
       if try publish(manifest, needing: proposal.records) {
         try? refreshHead()
@@ -138,8 +155,8 @@ struct SnapshotLog {
     throw CommitRefusal.lostRaces(Self.attempts)
   }
 
-  /// Throws unless a snapshot can be made where the dataset lies, before there is work to lose.
-  func requireClaims() throws {
+  /// Throws unless a snapshot can be made where the dataset lies.
+  private func requireClaims() throws {
     guard try dataset.store.canCreate(in: Layout.manifests) else {
       throw DatasetError.noClaims(dataset.path)
     }

@@ -173,7 +173,7 @@ public final class RegionServer {
     for number in 0..<parts.count {
       let part = parts[number]
       let bytes = part.reduce(header.voxelBytes) { $0 * $1.count }
-      try decode(volume, part, Array("{\"bytes\":\(bytes)}\n".utf8))
+      try decode(volume, part, JSON.encode(["bytes": .integer(bytes)]) + [0x0A])
     }
     try pipeline.pass(.endParts)
   }

@@ -3,45 +3,35 @@ internal import Frames
 internal import ByteIO
 
 /// Writes catalogs of committed stages anew, without volumes that are to be removed.
-///
-/// What is written for a snapshot that another committer then made impossible is kept for the next
-/// try, and removed if it is of no use.
 final class CatalogReviser {
-  private struct Revision {
+  private struct Source: Hashable {
+    var catalog: ObjectName
     var keys: Set<TextDigest>
-    /// Nil if no volume is left.
-    var stage: Stage?
   }
 
   private let dataset: Dataset
-  /// By the catalog that was revised.
-  private var revisions: [ObjectName: Revision] = [:]
+  private let drafts: Drafts<Source, Stage?>
 
-  init(_ dataset: Dataset) { self.dataset = dataset }
+  init(_ dataset: Dataset) {
+    self.dataset = dataset
+    drafts = Drafts(in: dataset.store)
+  }
 
   /// `stage` without the volumes of these keys, which it holds; nil if that is all of them.
+  ///
+  /// - Throws: `FormatError` if its catalog is damaged; `IOFailure`.
   func revise(_ stage: Stage, without keys: Set<TextDigest>) throws -> Stage? {
-    if let known = revisions[stage.catalog.name], known.keys == keys { return known.stage }
-    let result = try write(stage, without: keys)
-    if let old = revisions.updateValue(
-      Revision(keys: keys, stage: result), forKey: stage.catalog.name)
-    {
-      try remove(old)
+    try drafts.draft(of: Source(catalog: stage.catalog.name, keys: keys)) {
+      let revised = try write(stage, without: keys)
+      return (revised, revised?.catalog.name)
     }
-    return result
   }
 
   /// Removes what was written and is not in `stages`.
+  ///
+  /// - Throws: `IOFailure`.
   func removeUnused(besides stages: [Stage]) throws {
-    let used = Set(stages.map(\.catalog.name))
-    for revision in revisions.values
-    where revision.stage.map({ !used.contains($0.catalog.name) }) == true {
-      try remove(revision)
-    }
-  }
-
-  private func remove(_ revision: Revision) throws {
-    if let name = revision.stage?.catalog.name { try dataset.store.remove([name]) }
+    try drafts.removeUnused(besides: Set(stages.map(\.catalog.name)))
   }
 
   private func write(_ stage: Stage, without keys: Set<TextDigest>) throws -> Stage? {

@@ -6,12 +6,10 @@ internal import ByteIO
 public struct Committer {
   private let dataset: Dataset
   private let log: SnapshotLog
-  private let tool: String
 
   /// Prepares commits to `dataset`; `tool` is program and version, for the manifest.
   public init(_ dataset: Dataset, tool: String) {
     self.dataset = dataset
-    self.tool = tool
     log = SnapshotLog(dataset: dataset, tool: tool)
   }
 
@@ -42,9 +40,6 @@ public struct Committer {
     _ names: [String], metadata: JSONObject, expecting expected: ExpectedSnapshot? = nil,
     strict: Bool = false
   ) throws -> Result {
-    let lease = try Lease(dataset, .commit, tool: tool)
-    defer { lease.end() }
-    var canClaim = false
     var verified: Set<String> = []
     var taken: [Stage] = []
     var tables: [SubjectStage] = []
@@ -54,8 +49,6 @@ public struct Committer {
     do {
       let manifest = try log.advance(expecting: expected, metadata: metadata) { head in
         (taken, tables, damage) = try select(names, head)
-        if !canClaim { try log.requireClaims() }
-        canClaim = true
         let replaced = try check(taken, head, &verified)
         var stages: [Stage] = []
         for (old, keys) in zip(head?.stages ?? [], replaced) {
@@ -81,7 +74,6 @@ public struct Committer {
       try? dataset.store.remove(records(of: taken, tables))
       return Result(manifest: manifest, stages: taken, hasNewTable: !tables.isEmpty, damage: damage)
     } catch let unsure as UnsureCommit {
-      lease.leave()
       throw unsure
     } catch {
       try? reviser.removeUnused(besides: [])

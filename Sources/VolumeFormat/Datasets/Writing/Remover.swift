@@ -21,12 +21,10 @@ public struct Remover {
 
   private let dataset: Dataset
   private let log: SnapshotLog
-  private let tool: String
 
   /// Prepares removals from `dataset`; `tool` is program and version, for the manifest.
   public init(_ dataset: Dataset, tool: String) {
     self.dataset = dataset
-    self.tool = tool
     log = SnapshotLog(dataset: dataset, tool: tool)
   }
 
@@ -55,10 +53,7 @@ public struct Remover {
     expecting expected: ExpectedSnapshot?
   ) throws -> Manifest {
     struct Nothing: Error { var head: Manifest }
-    let lease = try Lease(dataset, .commit, tool: tool)
-    defer { lease.end() }
     let reviser = CatalogReviser(dataset)
-    var canClaim = false
     do {
       let manifest = try log.advance(expecting: expected, metadata: metadata) { head in
         guard let head else { throw noSnapshot() }
@@ -67,8 +62,6 @@ public struct Remover {
           if let stage { keys[stage, default: []].insert(TextDigest(id)) }
         }
         if keys.isEmpty { throw Nothing(head: head) }
-        if !canClaim { try log.requireClaims() }
-        canClaim = true
         var stages: [Stage] = []
         for (number, stage) in head.stages.enumerated() {
           guard let gone = keys[number] else {
@@ -84,7 +77,6 @@ public struct Remover {
     } catch let nothing as Nothing {
       return nothing.head
     } catch let unsure as UnsureCommit {
-      lease.leave()
       throw unsure
     } catch {
       try? reviser.removeUnused(besides: [])
