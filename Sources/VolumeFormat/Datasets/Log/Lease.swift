@@ -4,7 +4,7 @@ package import Storage
 
 /// A sign of life: as long as it is renewed, what its session makes is nobody's to remove, though no
 /// document names it yet; see vol-dataset(5), Leases.
-package final class Lease: @unchecked Sendable {
+package final class Lease {
   static let format = "volpipe-lease"
 
   /// How often it is renewed, in seconds.
@@ -12,13 +12,38 @@ package final class Lease: @unchecked Sendable {
   /// After so many seconds without renewal, its holder is taken for dead where nothing else is said.
   package static let grace = 86_400.0
 
-  private let dataset: Dataset
-  /// Its object.
-  package let name: ObjectName
-  private let bytes: [UInt8]
-  private let monitor = Monitor()
-  private var isHeld = true
-  private var renewed: Double
+  /// What its thread shares, and outlives it by a moment.
+  private final class Hold: @unchecked Sendable {
+    let store: any Store
+    let name: ObjectName
+    let bytes: [UInt8]
+    let monitor = Monitor()
+    /// Guarded by `monitor`.
+    var isHeld = true
+
+    init(_ store: any Store, _ name: ObjectName, _ bytes: [UInt8]) {
+      self.store = store
+      self.name = name
+      self.bytes = bytes
+    }
+
+    /// Says that it is held no more; false if it was not.
+    func release() -> Bool {
+      monitor.update {
+        defer { isHeld = false }
+        return isHeld
+      }
+    }
+
+    /// Renews it now and then until it is released; where that fails, the next time will do.
+    func keep() {
+      while monitor.sleep(Lease.period, unless: { !isHeld }) {
+        monitor.update { if isHeld { try? store.touch(name, bytes) } }
+      }
+    }
+  }
+
+  private let hold: Hold
 
   /// Takes a lease.
   ///
@@ -31,25 +56,22 @@ package final class Lease: @unchecked Sendable {
   package init(
     _ dataset: Dataset, _ work: LeaseWork, tool: String, unfinished: UnfinishedObjects? = nil
   ) throws {
-    self.dataset = dataset
-    name = Layout.lease(dataset.session.name, work)
-    bytes = SealedDocument.encode([
+    let name = Layout.lease(dataset.session.name, work)
+    let bytes = SealedDocument.encode([
       "format": .text(Self.format), "version": .integer(1), "dataset_id": .text(dataset.id),
       "created": .text(dataset.session.timestamp()), "tool": .text(tool),
       "work": .text(work.rawValue),
     ])
-    renewed = dataset.session.clock()
-    let take = { [name, bytes] in try dataset.store.touch(name, bytes) }
+    let store = dataset.store
+    hold = Hold(store, name, bytes)
     if let unfinished {
-      try unfinished.making(name, in: dataset.store, take)
+      try unfinished.making(name, in: store) { try store.touch(name, bytes) }
     } else {
-      try take()
+      try store.touch(name, bytes)
     }
     guard dataset.session.renewsLeases else { return }
     do {
-      _ = try WorkerThread { [weak self, monitor] in
-        while monitor.sleep(Self.period, unless: { self?.isHeld != true }) { self?.renew() }
-      }
+      _ = try WorkerThread { [hold] in hold.keep() }
     } catch {
       end()
       throw error
@@ -58,32 +80,11 @@ package final class Lease: @unchecked Sendable {
 
   deinit { end() }
 
-  /// Renews it if a quarter of `seconds` is over since.
-  package func renew(within seconds: Double) {
-    let isDue = monitor.update { dataset.session.clock() - renewed >= seconds / 4 }
-    if isDue { renew() }
-  }
-
   /// Gives it up.
-  package func end() {
-    let wasHeld = monitor.update {
-      defer { isHeld = false }
-      return isHeld
-    }
-    if wasHeld { try? dataset.store.remove([name]) }
-  }
+  package func end() { if hold.release() { try? hold.store.remove([hold.name]) } }
 
   /// Leaves it to be taken for dead, since what it stands for may come to be named yet.
-  package func leave() { monitor.update { isHeld = false } }
-
-  /// Where it fails, the next time will do.
-  private func renew() {
-    monitor.update {
-      guard isHeld else { return }
-      renewed = dataset.session.clock()
-      try? dataset.store.touch(name, bytes)
-    }
-  }
+  package func leave() { _ = hold.release() }
 }
 
 extension Dataset {
