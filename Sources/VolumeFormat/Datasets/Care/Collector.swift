@@ -87,13 +87,11 @@ public struct Collector {
       kept.awaited = expired.count
       expired = []
     }
-    for number in expired.sorted() {
-      let name = Layout.manifest(number)
-      let bytes = manifests[name]?.bytes ?? 0
-      try remove(StoredObject(name: name, bytes: bytes, modified: 0), report)
+    for object in expired.sorted().compactMap({ manifests[Layout.manifest($0)] }) {
+      try remove(object, report)
     }
     if !isDry, !expired.isEmpty { try dataset.store.flushRemovals(in: Layout.manifests) }
-    let files = try list()
+    let files = try dataset.ownedFiles()
     // Before and after the records: a writer gives up its lease after it has made a record, and who
     // takes a record away holds a lease before.
     var leases = try dataset.leases()
@@ -161,15 +159,6 @@ public struct Collector {
   }
 
   // MARK: Files
-
-  /// The files whose names are those of the format; others are left alone.
-  private func list() throws -> [(object: StoredObject, owner: Layout.Owner)] {
-    try [Layout.packs, Layout.catalogs, Layout.subjects].flatMap { folder in
-      try dataset.store.list(folder).compactMap { object in
-        Layout.owner(of: object.name).map { (object, $0) }
-      }
-    }
-  }
 
   private func remove(_ object: StoredObject, _ report: (Removal) throws -> Void) throws {
     if !isDry { try dataset.store.remove([object.name]) }

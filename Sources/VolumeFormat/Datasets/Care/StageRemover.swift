@@ -17,7 +17,7 @@ public struct StageRemover {
     /// The collection; nil for a subject table, and where the record cannot be read.
     public var collection: ExactString?
     /// Its files.
-    package var files: [ObjectName]
+    package var files: [StoredObject]
     /// Its record.
     package var record: ObjectName
   }
@@ -55,7 +55,8 @@ public struct StageRemover {
     let recorded = Set(try dataset.stagedIDs(Stage.self))
     let tables = Set(try dataset.stagedIDs(SubjectStage.self))
     let unreadable = recorded.subtracting(stages.map(\.stage)).subtracting(committed)
-    let owned = try files()
+    // Of a record that cannot be read nothing else tells its files.
+    let owned = Dictionary(grouping: try dataset.ownedFiles(), by: \.owner.id)
     var targets: [Target] = []
     for id in ids {
       guard !committed.contains(id) else {
@@ -67,16 +68,13 @@ public struct StageRemover {
         throw Refusal(reason: "there is no stage '\(id)'; vol-ls --staged lists them")
       }
       let stage = stages.first { $0.stage == id }
-      if pending.cut.contains(where: { $0.stage == id }),
-        writing.contains(String(id.prefix(Session.digits)))
-      {
+      let isCut = pending.cut.contains { $0.stage == id }
+      if isCut, writing.contains(String(id.prefix(Session.digits))) {
         throw Refusal(
           reason:
             "stage '\(id)' is one that a vol-write is about to finish; end it, or try again later")
       }
-      if let run = stage?.run, pending.cut.contains(where: { $0.stage == id }),
-        let other = unreadable.subtracting(ids).min()
-      {
+      if isCut, let run = stage?.run, let other = unreadable.subtracting(ids).min() {
         throw Refusal(
           reason:
             "stage '\(id)' is one of \(run.stages) of its vol-write, and '\(other)', whose record "
@@ -92,7 +90,7 @@ public struct StageRemover {
       }
       targets.append(
         Target(
-          stage: id, collection: stage?.collection, files: owned[id] ?? [],
+          stage: id, collection: stage?.collection, files: owned[id]?.map(\.object) ?? [],
           record: Layout.record(
             id, recorded.contains(id) ? Stage.recordEnding : SubjectStage.recordEnding)))
     }
@@ -125,7 +123,8 @@ public struct StageRemover {
       guard let manifest = try dataset.manifest(number) else { continue }
       let committed = manifest.committedIDs
       if let target = targets.first(where: { committed.contains($0.stage) }) {
-        try? dataset.store.remove(leases)
+        // Others of these may still be named, as long as somebody commits.
+        if !isBeingCommitted { try? dataset.store.remove(leases) }
         throw Refusal(
           reason:
             "stage '\(target.stage)' was just committed, in snapshot \(number); no file is "
@@ -134,16 +133,9 @@ public struct StageRemover {
     }
     let files = targets.flatMap(\.files)
     guard !isBeingCommitted else { return Outcome(files: 0, bytes: 0, left: files.count) }
-    let wanted = Set(files)
-    var bytes: UInt64 = 0
-    for folder in Self.folders {
-      for object in try dataset.store.list(folder) where wanted.contains(object.name) {
-        bytes &+= object.bytes
-      }
-    }
-    try dataset.store.remove(files)
+    try dataset.store.remove(files.map(\.name))
     try? dataset.store.remove(leases)
-    return Outcome(files: files.count, bytes: bytes, left: 0)
+    return Outcome(files: files.count, bytes: files.reduce(0) { $0 &+ $1.bytes }, left: 0)
   }
 
   /// Takes leases on what is given up.
@@ -154,22 +146,5 @@ public struct StageRemover {
     let names = sessions.sorted().map { Layout.lease($0, .giveUp) }
     for name in names { try dataset.store.touch(name, []) }
     return names
-  }
-
-  private static let folders = [Layout.packs, Layout.catalogs, Layout.subjects]
-
-  /// The files in the dataset by what they belong to; of a record that cannot be read nothing else
-  /// tells them.
-  private func files() throws -> [String: [ObjectName]] {
-    var result: [String: [ObjectName]] = [:]
-    for folder in Self.folders {
-      for file in try dataset.store.names(in: folder) {
-        guard let name = ObjectName(folder, file), let owner = Layout.owner(of: name) else {
-          continue
-        }
-        result[owner.id, default: []].append(name)
-      }
-    }
-    return result
   }
 }

@@ -92,7 +92,8 @@ struct SnapshotLog {
   /// Program and version, for the manifest.
   let tool: String
 
-  /// Takes a lease, and tries again until the snapshot that `propose` makes of the current one is the next.
+  /// Takes a lease, and tries again until the snapshot that `propose` makes of the current one is the
+  /// next.
   ///
   /// - Parameters:
   ///   - expected: what the current snapshot must be; nil if any may.
@@ -235,9 +236,8 @@ struct SnapshotLog {
       datasetID: dataset.id, snapshot: (head?.manifest.snapshot ?? 0) + 1,
       parent: head.map { .init(snapshot: $0.manifest.snapshot, sha256: $0.sha256) },
       commitID: dataset.session.identifier(), created: dataset.session.timestamp(), tool: tool,
-      metadata: metadata,
-      collections: totals, stages: proposal.stages, subjects: proposal.subjects,
-      committed: committed)
+      metadata: metadata, collections: totals, stages: proposal.stages,
+      subjects: proposal.subjects, committed: committed)
   }
 
   /// Creates the manifest unless its number is taken or a record gone; false if it is.
