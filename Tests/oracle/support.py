@@ -102,6 +102,7 @@ def one_clear_line(result, tool, *parts):
     lines = result.err.splitlines()
     assert len(lines) == 1, repr(result)
     assert lines[0].startswith(f"{tool}: ") and not lines[0].endswith("."), lines[0]
+    assert not re.search(r"[A-Z]\w+\(\w+: ", lines[0]), f"a value as Swift prints it: {lines[0]}"
     for part in parts:
         assert part in lines[0], f"{part!r} is not in: {lines[0]}"
 

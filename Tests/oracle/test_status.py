@@ -43,6 +43,8 @@ CASES = [
     ("vol-commit nothing", 66, "nothing"),
     ("vol-ls no-such-dataset", 66, "no-such-dataset"),
     ("vol-ls nothing", 66, "nothing"),
+    ("vol-ls scans", 66, "it holds no volpipe.json"),
+    ("vol-write scans CT < one.frames", 73, "it holds 'a.nii' and no volpipe.json"),
     ("vol-ls ds@2", 66, "2"),
     ("vol-ls ds MR", 66, "MR"),
     ("vol-ls - < empty.frames", 65, ""),

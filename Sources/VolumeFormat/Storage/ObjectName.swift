@@ -1,7 +1,7 @@
 /// The name of an object in a store: that of a file, in a folder or beside the folders.
 ///
 /// It cannot lead out of the store, whoever made it up.
-package struct ObjectName: Hashable, Comparable, Sendable {
+package struct ObjectName: Hashable, Comparable, Sendable, CustomStringConvertible {
   /// The folder; nil for an object that lies beside the folders.
   package let folder: String?
   /// The name in the folder.
@@ -30,6 +30,8 @@ package struct ObjectName: Hashable, Comparable, Sendable {
     self.folder = folder
     self.file = file
   }
+
+  package var description: String { path }
 
   /// `folder/file`, or `file`.
   package var path: String { folder.map { "\($0)/\(file)" } ?? file }
