@@ -985,7 +985,7 @@ def read_record(record, stage):
           and all(1 <= edge <= extent for edge, extent in zip(chunk, shape)),
           f"header and record of {obs_id!r} disagree")
     cells = math.prod(-(-extent // edge) for extent, edge in zip(shape, chunk))
-    check(voxel_bytes(header | {"shape": chunk}) <= 128 << 20 and cells <= 4 << 20,
+    check(voxel_bytes(header | {"shape": chunk}) <= 64 << 20 and cells <= 4 << 20,
           f"chunks of {obs_id!r} that are too large or too many")
     check(32 <= offset <= pack["bytes"] - length and length >= 16 * cells + 4,
           f"the shard of {obs_id!r} is outside of its pack")
