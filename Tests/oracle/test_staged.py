@@ -313,10 +313,15 @@ def start(box, data=b"", prefix=()):
     """A vol-write that has taken some of a stream, and waits for more; its input."""
     child = subprocess.Popen([*prefix, "vol-write", "-q", "--pack-size", "100K", "ds", "CT"], cwd=box,
                              env=environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                             stderr=subprocess.PIPE)
+                             stderr=subprocess.PIPE, preexec_fn=hears_signals)
     child.stdin.write(data)
     child.stdin.flush()
     return child
+
+
+def hears_signals():
+    """Undoes what nohup did to whoever runs the tests."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def until(what):
@@ -353,6 +358,20 @@ def test_a_signal_makes_vol_write_remove_what_it_made_and_die_of_it(box, number)
     child.send_signal(number)
     child.wait(30)
     assert child.returncode == -number and tree(box / "ds") == before
+
+
+def test_a_writer_goes_on_where_what_it_compares_with_is_given_up(box):
+    [stage] = write(box, 1)
+    child = subprocess.Popen(["vol-write", "-q", "--skip-existing", "ds", "CT"], cwd=box,
+                             env=environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                             stderr=subprocess.PIPE)
+    # By then it knows which stages there are.
+    until(lambda: list((box / "ds" / "leases").glob("*-write.json")))
+    ok(f"vol-rm -q --stage ds {stage}", box)
+    out, err = child.communicate(volumes((1, 2)), timeout=30)
+    assert child.returncode == 0 and err == b"", err
+    ok("vol-commit -q ds", box)
+    assert ids("ds", box) == ["v1", "v2"] and ok("vol-verify -q --full ds", box).out == b""
 
 
 def test_a_signal_to_a_whole_pipeline_is_what_vol_write_dies_of(box):

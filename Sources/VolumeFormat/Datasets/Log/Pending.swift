@@ -137,3 +137,17 @@ public struct UnsureStage: ExplainedError {
       + "all that, since it could not be taken back: vol-ls --staged tells, vol-rm --stage gives it up"
   }
 }
+
+/// What somebody gave up while it was being finished; nothing of it is staged.
+public struct StageGivenUp: ExplainedError {
+  /// The dataset's.
+  public var path: String
+
+  /// See `ExplainedError`.
+  public var failureKind: FailureKind { .tryAgain }
+  /// See `ExplainedError`.
+  public var explanation: String {
+    "cannot finish the stages of '\(path)': somebody gave them up meanwhile; nothing of them is "
+      + "staged, write them again"
+  }
+}

@@ -2,44 +2,97 @@ internal import Frames
 internal import ByteIO
 
 /// The volumes that a dataset holds already, to be compared with those of a stream.
+///
+/// They are those of the snapshot that was current when the stream came. What it needs may go while
+/// the stream lasts, when a stage is given up or an old snapshot collected; then the current one is
+/// looked into.
 final class ExistingVolumes {
   /// A volume with a certain id.
   struct Match {
     var stage: Stage
     var record: CatalogRecord
-    /// Whether the current snapshot holds it, and not a finished stage only.
+    /// Whether the snapshot holds it, and not a finished stage only.
     var isCommitted: Bool
   }
 
-  private let committed: CatalogSet
-  private let pending: CatalogSet
-  private let volumes: VolumeOpener
+  /// Why records of what is staged cannot be read, whose volumes are not known therefore.
+  let unread: [any Error]
+  /// The collections of the snapshot.
+  let collections: Set<ExactString>
+  private let dataset: Dataset
+  private let withStaged: Bool
+  private var committed: CatalogSet
+  private var pending: CatalogSet
+  private var volumes: VolumeOpener
 
-  /// Looks into the stages of the current snapshot and into finished ones.
-  init(_ dataset: Dataset, committed: [Stage], pending: [Stage]) {
-    self.committed = CatalogSet(dataset, committed)
-    self.pending = CatalogSet(dataset, pending)
+  /// Looks into the stages of the current snapshot, and into finished ones if they are wanted.
+  ///
+  /// - Throws: `FormatError` for a damaged dataset; `IOFailure`.
+  init(_ dataset: Dataset, withStaged: Bool) throws {
+    self.dataset = dataset
+    self.withStaged = withStaged
+    let current = try Current(dataset, withStaged: withStaged)
+    unread = current.pending.damage
+    collections = Set(current.committed.map(\.collection))
+    committed = CatalogSet(dataset, current.committed)
+    pending = CatalogSet(dataset, current.pending.stages)
     volumes = VolumeOpener(dataset)
   }
 
-  /// The stage that holds an id, the current snapshot's before a finished one.
+  /// The stage that holds an id, the snapshot's before a finished one.
+  ///
+  /// - Throws: `FormatError` for damage; `IOFailure`.
   func stage(holding key: TextDigest) throws -> Stage? {
-    try committed.stage(holding: key) ?? pending.stage(holding: key)
+    try look { try committed.stage(holding: key) ?? pending.stage(holding: key) }
   }
 
   /// The volume with an id, one of a finished stage before the snapshot's, whose place it may take.
-  func match(_ key: TextDigest) throws -> Match? {
-    if let (stage, record) = try pending.record(key) {
-      return Match(stage: stage, record: record, isCommitted: false)
-    }
-    return try committed.record(key).map {
-      Match(stage: $0.0, record: $0.1, isCommitted: true)
+  ///
+  /// - Throws: `FormatError` for damage; `IOFailure`.
+  func match(_ key: TextDigest) throws -> (Match, StoredVolume)? {
+    try look {
+      if let (stage, record) = try pending.record(key) {
+        let match = Match(stage: stage, record: record, isCommitted: false)
+        return (match, try volumes.open(record, of: stage))
+      }
+      guard let (stage, record) = try committed.record(key) else { return nil }
+      let match = Match(stage: stage, record: record, isCommitted: true)
+      return (match, try volumes.open(record, of: stage))
     }
   }
 
-  /// Begins to compare a volume with one that is there.
-  func compare(_ header: VolumeHeader, with match: Match) throws -> VolumeComparison {
-    VolumeComparison(header, with: try volumes.open(match.record, of: match.stage))
+  /// What the dataset holds now.
+  private struct Current {
+    var committed: [Stage]
+    var pending = Dataset.Pending()
+
+    init(_ dataset: Dataset, withStaged: Bool) throws {
+      let manifest = try dataset.manifest()
+      committed = manifest?.stages ?? []
+      if withStaged { pending = try dataset.pending(besides: manifest, withTables: false) }
+    }
+  }
+
+  /// Looks, and again for as long as the stages that failed it are others by then.
+  private func look<T>(_ body: () throws -> T) throws -> T {
+    while true {
+      let result = Result(catching: body)
+      if case .failure = result, try isOutdated() { continue }
+      return try result.get()
+    }
+  }
+
+  /// Turns to the stages that are there now; false if they are the same.
+  private func isOutdated() throws -> Bool {
+    let current = try Current(dataset, withStaged: withStaged)
+    guard
+      current.committed.map(\.stage) != committed.stages.map(\.stage)
+        || current.pending.stages.map(\.stage) != pending.stages.map(\.stage)
+    else { return false }
+    committed = CatalogSet(dataset, current.committed)
+    pending = CatalogSet(dataset, current.pending.stages)
+    volumes = VolumeOpener(dataset)
+    return true
   }
 }
 

@@ -29,7 +29,7 @@ final class StageAdmission {
   private let options: StageOptions
   private let existing: ExistingVolumes
   /// Why records of what is staged cannot be read, whose volumes are not known therefore.
-  let unread: [any Error]
+  var unread: [any Error] { existing.unread }
   private var collections: [ExactString]
   private var keys: Set<TextDigest> = []
 
@@ -41,14 +41,8 @@ final class StageAdmission {
   ) throws {
     self.destination = destination
     self.options = options
-    let manifest = try dataset.manifest()
-    let stages = manifest?.stages ?? []
-    collections = Set(stages.map(\.collection)).sorted()
-    let pending =
-      options.existing == .refuse
-      ? Dataset.Pending() : try dataset.pending(besides: manifest, withTables: false)
-    unread = pending.damage
-    existing = ExistingVolumes(dataset, committed: stages, pending: pending.stages)
+    existing = try ExistingVolumes(dataset, withStaged: options.existing != .refuse)
+    collections = existing.collections.sorted()
     if case .collection(let name) = destination, let defect = defect(ofCollection: name) {
       throw FormatError(name.string, "no name for a collection: \(defect)")
     }
@@ -155,7 +149,7 @@ final class StageAdmission {
     guard let grid = ChunkGrid(shape: header.shape, chunk: chunk, voxelBytes: header.voxelBytes)
     else {
       throw refusal(
-        "chunks of \(chunk.map(String.init).joined(separator: ",")) for its shape are over 128 MiB "
+        "chunks of \(chunk.map(String.init).joined(separator: ",")) for its shape are over 64 MiB "
           + "each or over 4,194,304 in number; choose others with --chunk")
     }
     var header = header
@@ -174,7 +168,9 @@ final class StageAdmission {
   private func findTwin(
     _ key: TextDigest, _ header: VolumeHeader, _ collection: ExactString, _ reader: FrameReader
   ) throws -> Twin? {
-    guard options.existing != .refuse, let match = try existing.match(key) else { return nil }
+    guard options.existing != .refuse, let (match, stored) = try existing.match(key) else {
+      return nil
+    }
     guard match.stage.collection == collection else {
       throw Refused(
         reason: FormatError(
@@ -182,7 +178,7 @@ final class StageAdmission {
           "it is in collection '\(match.stage.collection)' of the dataset, not in '\(collection)'"))
     }
     return Twin(
-      match: match, comparison: try existing.compare(header, with: match),
+      match: match, comparison: VolumeComparison(header, with: stored),
       isOnlyCompared: options.existing == .skip || !match.isCommitted)
   }
 }

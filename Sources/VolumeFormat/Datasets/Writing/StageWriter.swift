@@ -230,8 +230,7 @@ public final class StageWriter {
     for file in stages.flatMap(\.files) { _ = try dataset.open(file) }
     try dataset.publish(stages)
     guard (try? dataset.holds(stages)) != false else {
-      let error = FormatError(
-        dataset.path, "its stages were given up by somebody while they were being finished")
+      let error = StageGivenUp(path: dataset.path)
       try dataset.withdraw(stages, since: error)
       throw error
     }
