@@ -30,14 +30,17 @@ final class Process: @unchecked Sendable {
   fileprivate let turn = UnsafeMutablePointer<sem_t>.allocate(capacity: 1)
   fileprivate(set) var isKilled = false
   fileprivate(set) var isDone = false
+  /// Of processes that take turns by rank, the highest goes on.
+  fileprivate var rank: Int
   /// One call in so many goes wrong; 0 for none.
   var faults: UInt64 = 0
   /// One call in so many is its last; 0 for none.
   var deaths: UInt64 = 0
   fileprivate(set) var session = Session()
 
-  fileprivate init(_ name: String, _ number: Int) {
+  fileprivate init(_ name: String, _ number: Int, rank: Int) {
     self.name = name
+    self.rank = rank
     self.number = number
     sem_init(turn, 0, 0)
   }
@@ -52,11 +55,22 @@ final class Process: @unchecked Sendable {
 struct Killed: Error {}
 
 /// Runs processes one call at a time, in an order that the seed gives, and by a clock of its own.
+///
+/// The order is one of two. Anybody may be next, which interleaves calls finely; or the process with
+/// the highest rank goes on until it loses that at random or waits for somebody, so that one stands
+/// still between two calls while another does the whole of its work.
+///
+/// Source: Burckhardt et al., A Randomized Scheduler with Probabilistic Guarantees of Finding Bugs,
+/// 2010.
 final class Scheduler: @unchecked Sendable {
   private(set) var dice: Dice
   private(set) var now = 1_800_000_000.0
   private(set) var trace: [String] = []
   let keepsTrace: Bool
+  private let isByRank: Bool
+  private var lowestRank = 0
+  private var calls = 0
+  private static let mostCalls = 200_000
   private var processes: [Process] = []
   private var threads: [WorkerThread] = []
   private var delayed: [@Sendable () -> Void] = []
@@ -65,9 +79,12 @@ final class Scheduler: @unchecked Sendable {
   private let end = UnsafeMutablePointer<sem_t>.allocate(capacity: 1)
   /// Renews the leases of those who live, as their threads would have done in a long time.
   var renewLeases: () -> Void = {}
+  /// Called where a life has far more calls than any that ends.
+  var isEndless: () -> Void = {}
 
   init(_ seed: UInt64, keepsTrace: Bool) {
     dice = Dice(seed)
+    isByRank = dice.once(in: 2)
     self.keepsTrace = keepsTrace
     sem_init(end, 0, 0)
   }
@@ -91,6 +108,7 @@ final class Scheduler: @unchecked Sendable {
       pause: { [unowned self] seconds in
         guard let process else { return }
         now += min(seconds, 1)
+        stepBack(process)
         pass(process)
       }, renewsLeases: false)
     process?.session = session
@@ -104,7 +122,7 @@ final class Scheduler: @unchecked Sendable {
 
   /// Adds a process; `body` begins when it is its turn.
   func add(_ name: String, _ body: @escaping @Sendable (Process) -> Void) throws {
-    let process = Process(name, processes.count)
+    let process = Process(name, processes.count, rank: roll(1 << 30))
     processes.append(process)
     threads.append(
       try WorkerThread { [unowned self] in
@@ -129,7 +147,9 @@ final class Scheduler: @unchecked Sendable {
     _ process: Process, _ call: FaultyStore.Call, _ name: ObjectName?
   ) throws -> FaultyStore.Fault {
     pass(process)
-    if process.isKilled { throw Killed() }
+    calls += 1
+    if calls == Self.mostCalls { isEndless() }
+    if process.isKilled || calls >= Self.mostCalls { throw Killed() }
     if process.deaths > 0, once(in: process.deaths) {
       process.isKilled = true
       note("\(process.name) dies at \(call)")
@@ -157,8 +177,15 @@ final class Scheduler: @unchecked Sendable {
       renewLeases()
     }
     if !delayed.isEmpty, once(in: 8) { doDelayed() }
+    if once(in: 30) { stepBack(process) }
     if giveTurn(among: processes.filter { !$0.isDone }, from: process) { sem_wait(process.turn) }
     current = process
+  }
+
+  /// Lets all others go first.
+  private func stepBack(_ process: Process) {
+    lowestRank -= 1
+    process.rank = lowestRank
   }
 
   private func doDelayed() {
@@ -174,7 +201,8 @@ final class Scheduler: @unchecked Sendable {
   /// - Returns: false if it stays with `owner`, or there is none.
   private func giveTurn(among candidates: [Process], from owner: Process? = nil) -> Bool {
     guard !candidates.isEmpty else { return false }
-    let next = candidates[roll(candidates.count)]
+    let drawn = candidates[roll(candidates.count)]
+    let next = isByRank ? candidates.max { $0.rank < $1.rank } ?? drawn : drawn
     if next === owner { return false }
     current = next
     sem_post(next.turn)

@@ -26,6 +26,7 @@ final class Simulation: @unchecked Sendable {
     self.history = history
     memory = MemoryStore("ds", clock: { scheduler.now }) { history.changed($0, $1) }
     scheduler.renewLeases = { [unowned self] in renewLeases() }
+    scheduler.isEndless = { history.fail("it does not end") }
   }
 
   /// How often processes of each kind ended in each way.
@@ -105,6 +106,7 @@ final class Simulation: @unchecked Sendable {
         case is UnsureCommit: "unsure commit"
         case is UnsureStage: "unsure stage"
         case is StageRemover.Refusal: "refused"
+        case is StageGivenUp: "given up"
         case CommitRefusal.unreadable: "unreadable"
         default: "wrong"
         }
