@@ -139,10 +139,24 @@ class Call:
         return "(INJECTED)" in self.line
 
 
+def whole_lines(lines):
+    """Lines of strace, with those joined that another thread's line has cut in two."""
+    begun = {}
+    for line in lines:
+        thread = line.split(" ", 1)[0]
+        if line.endswith(" <unfinished ...>"):
+            begun[thread] = line.removesuffix(" <unfinished ...>")
+        elif (rest := re.match(r"\d+ +<\.\.\. \w+ resumed>(.*)", line)) and thread in begun:
+            yield begun.pop(thread) + rest[1]
+        else:
+            yield line
+    yield from begun.values()
+
+
 def calls(log, root, scenario):
     """The calls that matter in what strace wrote: those on files of the dataset, and on stderr."""
     counts, written, synced = defaultdict(Counter), set(), set()
-    for line in log.read_text(errors="replace").splitlines():
+    for line in whole_lines(log.read_text(errors="replace").splitlines()):
         match = re.match(r"(\d+) +(\w+)\((.*)", line.replace(str(root), "ds").replace("/./", "/"))
         if not match:
             continue
