@@ -48,7 +48,8 @@ public final class StageWriter {
   ///   - reader: the stream.
   ///   - progress: called for each whole volume with its bytes.
   /// - Returns: the stages, and what the producer gave up.
-  /// - Throws: `FormatError` that names volume and offset; `IOFailure`. Nothing is staged then.
+  /// - Throws: `FormatError` that names volume and offset; `IOFailure`; `StageGivenUp`. Nothing is
+  ///   staged then. `UnsureStage` where nobody knows.
   public func write(_ reader: FrameReader, progress: (UInt64) -> Void) throws -> StageSummary {
     let lease = try Lease(dataset, .write, tool: options.tool, unfinished: options.unfinished)
     defer { lease.end() }
