@@ -12,8 +12,9 @@ public final class OrderedPipeline<Worker, Input: Sendable, Output: Sendable>: @
   private let budget: Int
   private var threads: [WorkerThread] = []
 
-  /// What waits for a thread, in order; those before `firstInput` were taken.
-  private var inputs: [(number: UInt64, input: Input)] = []
+  /// What waits for a thread, in order; those before `firstInput` were taken, and are nil, since an
+  /// item may hold memory that others wait for.
+  private var inputs: [(number: UInt64, input: Input?)] = []
   private var firstInput = 0
   private var outputs: [UInt64: Output] = [:]
   private var submitted: UInt64 = 0
@@ -204,16 +205,15 @@ public final class OrderedPipeline<Worker, Input: Sendable, Output: Sendable>: @
   private func takeInput() -> (UInt64, Input)? {
     monitor.wait { () -> (UInt64, Input)?? in
       if failure != nil { return .some(nil) }
-      if firstInput < inputs.count {
-        defer {
-          firstInput += 1
-          // What was taken is let go of now and then.
-          if firstInput == inputs.count || firstInput >= 1024 {
-            inputs.removeFirst(firstInput)
-            firstInput = 0
-          }
+      if firstInput < inputs.count, let input = inputs[firstInput].input {
+        let number = inputs[firstInput].number
+        inputs[firstInput].input = nil
+        firstInput += 1
+        if firstInput == inputs.count || firstInput >= 1024 {
+          inputs.removeFirst(firstInput)
+          firstInput = 0
         }
-        return inputs[firstInput]
+        return (number, input)
       }
       return isFinished ? .some(nil) : nil
     }

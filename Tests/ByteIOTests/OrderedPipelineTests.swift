@@ -1,4 +1,5 @@
 import ByteIO
+import Glibc
 import Testing
 
 @Suite struct OrderedPipelineTests {
@@ -48,5 +49,37 @@ import Testing
       for number in 0..<10_000 { try pipeline.submit(number) }
     }
     pipeline.cancel()
+  }
+
+  /// What an item holds is free once it is out, however long more items wait.
+  @Test func itemsThatAreOutHoldNothing() throws {
+    final class Held: @unchecked Sendable {
+      let count: Count
+      init(_ count: Count) {
+        self.count = count
+        count.add(1)
+      }
+      deinit { count.add(-1) }
+    }
+    final class Count: @unchecked Sendable {
+      private let monitor = Monitor()
+      private var held = 0
+      private(set) var most = 0
+      func add(_ number: Int) {
+        monitor.update {
+          held += number
+          most = max(most, held)
+        }
+      }
+    }
+    let count = Count()
+    let pipeline = try OrderedPipeline<Void, Held, Void>(
+      jobs: 1, capacity: 8, makeWorker: {},
+      // Slower than they are handed in, so that some always wait.
+      transform: { _, _ in usleep(100) }, sink: {})
+    for _ in 0..<500 { try pipeline.submit(Held(count)) }
+    try pipeline.finish()
+    // One more is with who waits for room, and one with the thread, which is done with it.
+    #expect(count.most <= 10)
   }
 }
