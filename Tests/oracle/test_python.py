@@ -869,6 +869,21 @@ def test_a_record_that_lies_is_refused(small, change):
         read_all(path)
 
 
+def test_a_chunk_has_at_most_64_mib(small):
+    path, _ = small
+
+    def deep(record, planes):
+        shape = [1 << 10, 1 << 10, planes]
+        record["header"].update(shape=shape, dtype="uint8")
+        record.update(raw=planes << 20, chunk=shape, shuffled=0)
+
+    for planes, is_too_large in ((64, False), (65, True)):
+        forge(path, lambda record: deep(record, planes))
+        with pytest.raises(volpipe.Damaged) as refused:
+            read_all(path)
+        assert ("too large" in str(refused.value)) == is_too_large, refused.value
+
+
 def framed(frame, size):
     return struct.pack("<4B5I", 2, 1, 0x90, 2, size, size, 24 + len(frame), 20, len(frame)) + frame
 

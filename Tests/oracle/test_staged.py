@@ -309,9 +309,9 @@ def test_a_list_of_committed_stages_that_cannot_be_is_refused(box, what):
 # Signals
 
 
-def start(box, data=b"", prefix=()):
+def start(box, data=b"", prefix=(), options=("--pack-size", "100K")):
     """A vol-write that has taken some of a stream, and waits for more; its input."""
-    child = subprocess.Popen([*prefix, "vol-write", "-q", "--pack-size", "100K", "ds", "CT"], cwd=box,
+    child = subprocess.Popen([*prefix, "vol-write", "-q", *options, "ds", "CT"], cwd=box,
                              env=environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                              stderr=subprocess.PIPE, preexec_fn=hears_signals)
     child.stdin.write(data)
@@ -362,9 +362,7 @@ def test_a_signal_makes_vol_write_remove_what_it_made_and_die_of_it(box, number)
 
 def test_a_writer_goes_on_where_what_it_compares_with_is_given_up(box):
     [stage] = write(box, 1)
-    child = subprocess.Popen(["vol-write", "-q", "--skip-existing", "ds", "CT"], cwd=box,
-                             env=environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                             stderr=subprocess.PIPE)
+    child = start(box, options=("--skip-existing",))
     # By then it knows which stages there are.
     until(lambda: list((box / "ds" / "leases").glob("*-write.json")))
     ok(f"vol-rm -q --stage ds {stage}", box)

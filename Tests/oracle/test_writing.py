@@ -173,13 +173,21 @@ def test_a_slab_too_large_for_memory_goes_through_a_scratch_file_that_is_gone_af
 
 
 def test_limits_of_chunks_are_refused_and_not_tried(box):
-    stream = io.BytesIO()
-    writer = FrameWriter(stream)
-    writer.open({"name": "huge", "shape": [4000, 4000, 4000], "dtype": "float64"})
-    writer.frame(2, body=bytes(1000))
-    for chunk in ("1000,1000,1000", "1,1,1"):
+    def refusal(shape, chunk):
+        stream = io.BytesIO()
+        writer = FrameWriter(stream)
+        writer.open({"name": "huge", "shape": shape, "dtype": "uint8"})
+        writer.frame(2, body=bytes(1000))
         result = bash(f"vol-write -c {chunk} ds CT", box, stdin=stream.getvalue())
-        assert result.status in (64, 65) and "huge" in result.err, repr(result)
+        assert result.status == 65 and "huge" in result.err, repr(result)
+        return "over 64 MiB each or over 4194304 in number" in result.err
+
+    # Where a chunk may be so large, it is the stream's end that is missed.
+    assert not refusal([1024, 1024, 256], "1024,1024,64")
+    assert refusal([1024, 1024, 256], "1024,1024,65")
+    assert not refusal([2048, 2048, 1], "1,1,1")
+    assert refusal([2048, 2049, 1], "1,1,1")
+    assert refusal([4000, 4000, 4000], "1,1,1")
 
 
 def test_nifti_write_names_and_replaces_only_when_told(box):

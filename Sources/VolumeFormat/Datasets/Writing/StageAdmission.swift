@@ -149,8 +149,9 @@ final class StageAdmission {
     guard let grid = ChunkGrid(shape: header.shape, chunk: chunk, voxelBytes: header.voxelBytes)
     else {
       throw refusal(
-        "chunks of \(chunk.map(String.init).joined(separator: ",")) for its shape are over 64 MiB "
-          + "each or over 4,194,304 in number; choose others with --chunk")
+        "chunks of \(chunk.map(String.init).joined(separator: ",")) for its shape are over "
+          + "\(ChunkGrid.maximumChunkBytes >> 20) MiB each or over \(ChunkGrid.maximumChunks) in "
+          + "number; choose others with --chunk")
     }
     var header = header
     header.obsID = id
