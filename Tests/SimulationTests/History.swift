@@ -95,9 +95,12 @@ final class History: @unchecked Sendable {
       }
     }
     let before = manifest.parent.flatMap { snapshots[$0.snapshot] }
-    if let parent = manifest.parent, let before, before.digest != parent.sha256 {
-      // The number was free; its maker must see that, and take it back.
+    let last = snapshots.keys.max() ?? 0
+    if manifest.parent?.snapshot ?? 0 != last || before?.digest != manifest.parent?.sha256 {
+      // Its maker must see that and take it back; but only a create that came late may get so far, as
+      // no snapshot goes that somebody who lives may be building on.
       scheduler.note("  snapshot \(number) is out of line")
+      if scheduler.current != nil { fail("snapshot \(number) is made on one that is not the last") }
     }
     compare(before?.volumes ?? [:], volumes, number)
     let added = Set(manifest.stages.map(\.stage)).subtracting(
