@@ -10,6 +10,7 @@ after a change of what writes, commits, removes or collects; a minute or two a f
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -65,20 +66,34 @@ MUTANTS = {
 }
 
 
-def run(folder, *words, **environment):
-    return subprocess.run(words, cwd=folder, capture_output=True, text=True,
-                          env={**os.environ, "SWIFT_DETERMINISTIC_HASHING": "1", **environment})
+# Seconds after which a simulation that has no end is caught; a sound one takes about 70.
+PATIENCE = 400
+
+
+def run(folder, *words, timeout=None):
+    """Output and status; None for the latter after `timeout` seconds."""
+    child = subprocess.Popen(words, cwd=folder, text=True, start_new_session=True,
+                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                             env={**os.environ, "SWIFT_DETERMINISTIC_HASHING": "1"})
+    try:
+        return child.communicate(timeout=timeout)[0], child.returncode
+    except subprocess.TimeoutExpired:
+        # Those that it has started, too, which hold its output.
+        os.killpg(child.pid, signal.SIGKILL)
+        return child.communicate()[0], None
 
 
 def simulate(folder):
     flags = ("-c", "release", "--scratch-path", ".build-tests")
-    built = run(folder, "swift", "build", *flags, "--build-tests")
-    if built.returncode:
-        sys.exit(built.stdout[-3000:])
+    output, status = run(folder, "swift", "build", *flags, "--build-tests")
+    if status:
+        sys.exit(output[-3000:])
     start = time.monotonic()
-    tested = run(folder, "swift", "test", *flags, "--skip-build", "--filter", "SimulationTests")
-    found = re.search(r'(?:seed \d+|after call \d+[^:]*): [^"\n]*', tested.stdout + tested.stderr)
-    return tested.returncode, found and found[0], time.monotonic() - start
+    output, status = run(folder, "swift", "test", *flags, "--skip-build", "--filter",
+                         "SimulationTests", timeout=PATIENCE)
+    found = re.search(r'(?:seed \d+|after call \d+[^:]*): [^"\n]*', output)
+    reason = found[0] if found else "it does not end" if status is None else None
+    return status, reason, time.monotonic() - start
 
 
 def main():

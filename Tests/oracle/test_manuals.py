@@ -11,6 +11,25 @@ from support import REPO, TOOLS, ok
 MAN = REPO / "man"
 
 
+def test_every_tool_is_in_every_list_of_tools():
+    """What is missing from one of these is not installed, not tested or not found, in silence."""
+    built = {path.parent.name for path in (REPO / "Sources").glob("*/*.swift")
+             if "@main" in path.read_text()}
+    installed = re.search(r"^TOOLS = (.*)", (REPO / "Makefile").read_text(), re.M)[1].split()
+    assert built == set(installed) == set(TOOLS)
+    lists = {"README.md": "", "man/volpipe.7": "", "scripts/layers": "",
+             # Those by hand, which come first or last.
+             "completions/_volpipe": "#compdef .*", "completions/volpipe.bash": "complete -F [^\0]*",
+             "completions/volpipe.fish": r"set -l tools (.*\\\n)*.*"}
+    for file, part in lists.items():
+        text = (REPO / file).read_text()
+        text = re.search(part, text)[0] if part else text
+        missing = [tool for tool in TOOLS if not re.search(rf"(?<![\w-]){tool}(?![\w-])", text)]
+        assert not missing, f"{file} does not name {missing}"
+    for tool in TOOLS:
+        assert (MAN / f"{tool}.1").exists(), tool
+
+
 def options_of_help(text):
     """-x and --xyz at the start of each line of the OPTIONS and FLAGS of --help."""
     found = set()
