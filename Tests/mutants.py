@@ -10,7 +10,6 @@ after a change of what writes, commits, removes or collects; a minute or two a f
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -52,10 +51,11 @@ MUTANTS = {
         "try dataset.awaitCommitters(Lease.grace)", "try dataset.awaitCommitters(-1)"),
     "a stale HEAD that is taken for the truth": (
         f"{DATASETS}/Log/SnapshotLog.swift",
-        "    guard let number = try dataset.snapshotNumbers().last,\n",
+        "    guard let (number, bytes) = try dataset.lastManifest() else { return nil }\n",
         "    let hint = try dataset.hint().map { String(decoding: $0, as: UTF8.self) }\n"
         "    let hinted = hint?.split(separator: \" \").first.flatMap { UInt64($0) }\n"
-        "    guard let number = try hinted ?? dataset.snapshotNumbers().last,\n"),
+        "    guard let number = try hinted ?? dataset.snapshotNumbers().last,\n"
+        "      let bytes = try dataset.manifestBytes(number)\n    else { return nil }\n"),
     "a writer that leaves its record when it fails": (
         f"{DATASETS}/Log/Pending.swift",
         "      try withdraw(contents, since: error)\n      throw error\n", "      throw error\n"),
@@ -72,14 +72,15 @@ PATIENCE = 400
 
 def run(folder, *words, timeout=None):
     """Output and status; None for the latter after `timeout` seconds."""
-    child = subprocess.Popen(words, cwd=folder, text=True, start_new_session=True,
+    child = subprocess.Popen(words, cwd=folder, text=True,
                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                              env={**os.environ, "SWIFT_DETERMINISTIC_HASHING": "1"})
     try:
         return child.communicate(timeout=timeout)[0], child.returncode
     except subprocess.TimeoutExpired:
-        # Those that it has started, too, which hold its output.
-        os.killpg(child.pid, signal.SIGKILL)
+        # Those that it has started, too, wherever they have put themselves: they hold its output.
+        subprocess.run(["pkill", "-KILL", "-f", str(folder)])
+        child.kill()
         return child.communicate()[0], None
 
 

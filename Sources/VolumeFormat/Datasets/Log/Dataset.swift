@@ -135,10 +135,27 @@ public struct Dataset: Sendable {
   ///
   /// - Throws: `FormatError` if it is damaged; `IOFailure`.
   public func manifest(_ number: UInt64? = nil) throws -> Manifest? {
-    guard let number = try number ?? snapshotNumbers().last,
-      let bytes = try manifestBytes(number)
-    else { return nil }
-    return try decodeManifest(bytes, number)
+    guard let number else {
+      return try lastManifest().map { try decodeManifest($0.bytes, $0.number) }
+    }
+    return try manifestBytes(number).map { try decodeManifest($0, number) }
+  }
+
+  /// The last snapshot's number, and its manifest as it stands in its file; nil if there is none.
+  ///
+  /// One that goes between the listing and the reading has a successor: a dataset that has snapshots
+  /// is never taken for one that has none.
+  ///
+  /// - Throws: `FormatError` if it is too long; `IOFailure`, also where what is listed is not there.
+  func lastManifest() throws -> (number: UInt64, bytes: [UInt8])? {
+    var gone: UInt64?
+    for attempt in 0..<20 {
+      guard let number = try snapshotNumbers().last else { return nil }
+      if let bytes = try manifestBytes(number) { return (number, bytes) }
+      if attempt > 0 { session.pause(0.05) }
+      gone = number
+    }
+    throw IOFailure(.open, "read", place(Layout.manifest(gone ?? 0)), .noSuchFileOrDirectory)
   }
 
   /// The manifest of snapshot `number` that these bytes are.

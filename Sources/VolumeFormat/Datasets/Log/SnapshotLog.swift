@@ -178,9 +178,7 @@ struct SnapshotLog {
   // MARK: Steps
 
   private func current() throws -> Head? {
-    guard let number = try dataset.snapshotNumbers().last,
-      let bytes = try dataset.manifestBytes(number)
-    else { return nil }
+    guard let (number, bytes) = try dataset.lastManifest() else { return nil }
     let digest = SHA256.digits(of: bytes)
     return Head(manifest: try dataset.decodeManifest(bytes, number), sha256: digest)
   }
