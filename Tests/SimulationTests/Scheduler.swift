@@ -32,6 +32,8 @@ final class Process: @unchecked Sendable {
   fileprivate(set) var isDone = false
   /// Of processes that take turns by rank, the highest goes on.
   fileprivate var rank: Int
+  /// It stands still until so many calls were made, unless all others do; its lease is renewed.
+  fileprivate var stillUntil = 0
   /// One call in so many goes wrong; 0 for none.
   var faults: UInt64 = 0
   /// One call in so many is its last; 0 for none.
@@ -68,6 +70,8 @@ final class Scheduler: @unchecked Sendable {
   private(set) var trace: [String] = []
   let keepsTrace: Bool
   private let isByRank: Bool
+  /// Whether processes stand still for long now and then, as on a disk that hangs.
+  private let isStalling: Bool
   private var lowestRank = 0
   private var calls = 0
   private static let mostCalls = 200_000
@@ -85,6 +89,7 @@ final class Scheduler: @unchecked Sendable {
   init(_ seed: UInt64, keepsTrace: Bool) {
     dice = Dice(seed)
     isByRank = dice.once(in: 2)
+    isStalling = dice.once(in: 2)
     self.keepsTrace = keepsTrace
     sem_init(end, 0, 0)
   }
@@ -178,6 +183,7 @@ final class Scheduler: @unchecked Sendable {
     }
     if !delayed.isEmpty, once(in: 8) { doDelayed() }
     if once(in: 30) { stepBack(process) }
+    if isStalling, once(in: 100) { process.stillUntil = calls + roll(1000) }
     if giveTurn(among: processes.filter { !$0.isDone }, from: process) { sem_wait(process.turn) }
     current = process
   }
@@ -201,6 +207,8 @@ final class Scheduler: @unchecked Sendable {
   /// - Returns: false if it stays with `owner`, or there is none.
   private func giveTurn(among candidates: [Process], from owner: Process? = nil) -> Bool {
     guard !candidates.isEmpty else { return false }
+    let moving = candidates.filter { $0.stillUntil <= calls }
+    let candidates = moving.isEmpty ? candidates : moving
     let drawn = candidates[roll(candidates.count)]
     let next = isByRank ? candidates.max { $0.rank < $1.rank } ?? drawn : drawn
     if next === owner { return false }

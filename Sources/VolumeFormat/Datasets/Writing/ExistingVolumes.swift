@@ -82,12 +82,13 @@ final class ExistingVolumes {
     }
   }
 
-  /// Turns to the stages that are there now; false if they are the same.
+  /// Turns to the stages that are there now; false if they are the same, of which a catalog tells: a
+  /// removal makes another for the same stage.
   private func isOutdated() throws -> Bool {
     let current = try Current(dataset, withStaged: withStaged)
     guard
-      current.committed.map(\.stage) != committed.stages.map(\.stage)
-        || current.pending.stages.map(\.stage) != pending.stages.map(\.stage)
+      current.committed.map(\.catalog.name) != committed.stages.map(\.catalog.name)
+        || current.pending.stages.map(\.catalog.name) != pending.stages.map(\.catalog.name)
     else { return false }
     committed = CatalogSet(dataset, current.committed)
     pending = CatalogSet(dataset, current.pending.stages)
