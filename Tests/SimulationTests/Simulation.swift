@@ -17,6 +17,10 @@ final class Simulation: @unchecked Sendable {
   private var givenUp: Set<String> = []
   /// What may be given up or not.
   private var doubtful: Set<String> = []
+  /// An id that writers use without looking at each other.
+  private static let sharedID = "z"
+  /// How many writers have begun to write a volume of that id.
+  private var sharers = 0
   private var wrong: [String] = []
 
   init(_ seed: UInt64, keepsTrace: Bool = false) {
@@ -108,11 +112,23 @@ final class Simulation: @unchecked Sendable {
         case is StageRemover.Refusal: "refused"
         case is StageGivenUp: "given up"
         case CommitRefusal.unreadable: "unreadable"
+        case let error as FormatError where isOfTwo(error): "same id"
         default: "wrong"
         }
       if ending == "wrong" { history.fail("\(process.name): \(error)") }
       count(process, ending)
     }
+  }
+
+  /// Whether a volume or a commit was refused, since two writers wrote volumes of the same id.
+  private func isOfTwo(_ error: FormatError) -> Bool {
+    let id = Self.sharedID
+    let told = "\(error)"
+    let reasons = [
+      "the id '\(id)' stands for two volumes", "the id '\(id)' is in collection",
+      "volume '\(id)': it is in collection", "has another volume under this id",
+    ]
+    return sharers > 1 && told.contains("'\(id)'") && reasons.contains { told.contains($0) }
   }
 
   private func count(_ process: Process, _ ending: String) {
@@ -132,7 +148,12 @@ final class Simulation: @unchecked Sendable {
   /// What is left is committed and looked at, and all that nobody needs is collected.
   private func end() throws {
     let dataset = try Dataset(memory, scheduler.session())
-    _ = try Work.commit(dataset)
+    do {
+      _ = try Work.commit(dataset)
+    } catch let error as FormatError where isOfTwo(error) {
+      try giveUpShared(dataset)
+      _ = try Work.commit(dataset)
+    }
     try history.checkLine()
     for (stage, load) in staged
     where !givenUp.contains(stage) && !doubtful.contains(stage)
@@ -163,6 +184,21 @@ final class Simulation: @unchecked Sendable {
     try checkAll(dataset)
   }
 
+  /// Gives up what is staged with volumes of the shared id, as the refusal of a commit says.
+  private func giveUpShared(_ dataset: Dataset) throws {
+    let staged = try dataset.pending(besides: dataset.manifest()).stages
+    var ids: Set<String> = []
+    for stage in staged where try dataset.catalog(stage).record(ExactString(Self.sharedID)) != nil {
+      ids.formUnion(
+        staged.filter { $0.stage == stage.stage || ($0.run != nil && $0.run == stage.run) }
+          .map(\.stage))
+    }
+    let remover = StageRemover(dataset)
+    _ = try remover.giveUp(try remover.find(ids.sorted(), passingOver: false))
+    givenUp.formUnion(ids)
+    tally["given up for the same id", default: 0] += 1
+  }
+
   private func checkAll(_ dataset: Dataset) throws {
     for finding in try Work.verify(dataset, nil) { history.fail(finding) }
     if let snapshot = try Snapshot(dataset) { wrong += try Work.read(snapshot) }
@@ -173,7 +209,11 @@ final class Simulation: @unchecked Sendable {
   private func writer(_ dataset: Dataset, _ number: Int) throws {
     let existing: StageOptions.Existing = [.refuse, .replace, .skip][scheduler.roll(3)]
     let own = ["w\(number)", "x\(number)", "y\(number)"].prefix(1 + scheduler.roll(3))
-    let ids = existing == .replace ? [["a", "b", "c"][number % 3]] + own : Array(own)
+    var ids = existing == .replace ? [["a", "b", "c"][number % 3]] + own : Array(own)
+    if existing != .replace, scheduler.once(in: 4) {
+      ids.append(Self.sharedID)
+      sharers += 1
+    }
     try write(dataset, .init(writer: number + 1, ids: ids), existing)
   }
 
