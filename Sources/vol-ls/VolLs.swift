@@ -201,10 +201,9 @@ struct VolLs: Tool {
     let dataset = try dataset.open()
     var listing = Listing(
       ["snapshot", "parent", "created", "volumes", "tool", "metadata"], style, output)
-    for number in try dataset.snapshotNumbers() {
-      guard let manifest = try dataset.manifest(number) else { continue }
+    try dataset.forEachManifest { manifest in
       try listing.add([
-        .count(number), manifest.parent.map { .count($0.snapshot) } ?? .none,
+        .count(manifest.snapshot), manifest.parent.map { .count($0.snapshot) } ?? .none,
         .text(ExactString(manifest.created)),
         .count(manifest.collections.values.reduce(0) { $0 &+ $1.volumes }),
         .text(ExactString(manifest.tool)),

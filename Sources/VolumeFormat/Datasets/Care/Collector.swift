@@ -103,9 +103,8 @@ public struct Collector {
     let living = Set(
       (fresh + leases.filter { isCommitting && $0.work == .giveUp }).map(\.session))
     var needed: Set<ObjectName> = []
-    for number in try dataset.snapshotNumbers() where !expired.contains(number) {
-      // One that another collector has removed in the meantime keeps nothing.
-      guard let manifest = try dataset.manifest(number) else { continue }
+    try dataset.forEachManifest { manifest in
+      guard !expired.contains(manifest.snapshot) else { return }
       needed.formUnion(manifest.files.map(\.name))
       // A record that nobody could remove keeps nothing that was committed.
       staged.subtract(manifest.committedIDs)

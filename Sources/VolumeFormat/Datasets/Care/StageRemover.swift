@@ -67,6 +67,7 @@ public struct StageRemover {
         if passingOver { continue }
         throw Refusal(reason: "there is no stage '\(id)'; vol-ls --staged lists them")
       }
+      if unreadable.contains(id) { try requireDamage(id) }
       let stage = stages.first { $0.stage == id }
       let isCut = pending.cut.contains { $0.stage == id }
       if isCut, writing.contains(String(id.prefix(Session.digits))) {
@@ -97,6 +98,17 @@ public struct StageRemover {
     return targets
   }
 
+  /// Throws unless a record that could not be read is damaged: of one that is whole, it must be known
+  /// whether it is of a run.
+  private func requireDamage(_ id: String) throws {
+    do {
+      guard let _: Stage = try dataset.staged(id) else { return }
+    } catch is FormatError {
+      return
+    }
+    throw Refusal(reason: "the record of stage '\(id)' could not be read at once; try again")
+  }
+
   /// The sessions that write, as far as they have shown it lately.
   private func writers() throws -> Set<String> {
     let now = try dataset.store.now()
@@ -119,16 +131,15 @@ public struct StageRemover {
     try dataset.store.remove(targets.map(\.record))
     try dataset.store.flushRemovals(in: Layout.stages)
     let isBeingCommitted = try dataset.awaitCommitters(Lease.grace)
-    for number in try dataset.snapshotNumbers() where number >= last {
-      guard let manifest = try dataset.manifest(number) else { continue }
+    try dataset.forEachManifest(from: last) { manifest in
       let committed = manifest.committedIDs
       if let target = targets.first(where: { committed.contains($0.stage) }) {
         // Others of these may still be named, as long as somebody commits.
         if !isBeingCommitted { try? dataset.store.remove(leases) }
         throw Refusal(
           reason:
-            "stage '\(target.stage)' was just committed, in snapshot \(number); no file is "
-            + "removed")
+            "stage '\(target.stage)' was just committed, in snapshot \(manifest.snapshot); no file "
+            + "is removed")
       }
     }
     let files = targets.flatMap(\.files)

@@ -148,14 +148,43 @@ public struct Dataset: Sendable {
   ///
   /// - Throws: `FormatError` if it is too long; `IOFailure`, also where what is listed is not there.
   func lastManifest() throws -> (number: UInt64, bytes: [UInt8])? {
-    var gone: UInt64?
-    for attempt in 0..<20 {
-      guard let number = try snapshotNumbers().last else { return nil }
-      if let bytes = try manifestBytes(number) { return (number, bytes) }
-      if attempt > 0 { session.pause(0.05) }
-      gone = number
+    try listing { numbers in
+      guard let number = numbers.last else { return .some(nil) }
+      return try manifestBytes(number).map { (number, $0) }
     }
-    throw IOFailure(.open, "read", place(Layout.manifest(gone ?? 0)), .noSuchFileOrDirectory)
+  }
+
+  /// Visits the snapshots that are there, in order.
+  ///
+  /// Where the last goes between the listing and the reading, those that follow it are visited, too.
+  ///
+  /// - Parameters:
+  ///   - first: the number of the first.
+  ///   - body: gets each manifest.
+  /// - Throws: `FormatError` if one is damaged; `IOFailure`, also where what is listed is not there;
+  ///   what `body` throws.
+  public func forEachManifest(from first: UInt64 = 1, _ body: (Manifest) throws -> Void) throws {
+    var next = first
+    try listing { numbers -> Void? in
+      for number in numbers where number >= next {
+        guard let manifest = try manifest(number) else { continue }
+        try body(manifest)
+        next = number + 1
+      }
+      return numbers.last ?? 0 < next ? () : nil
+    }
+  }
+
+  /// Lists the snapshots until `look` has found the last of them; it returns nil where that is gone.
+  private func listing<T>(_ look: ([UInt64]) throws -> T?) throws -> T {
+    var gone: UInt64 = 0
+    for attempt in 0..<20 {
+      let numbers = try snapshotNumbers()
+      if let found = try look(numbers) { return found }
+      if attempt > 0 { session.pause(0.05) }
+      gone = numbers.last ?? 0
+    }
+    throw IOFailure(.open, "read", place(Layout.manifest(gone)), .noSuchFileOrDirectory)
   }
 
   /// The manifest of snapshot `number` that these bytes are.
