@@ -25,6 +25,8 @@ final class History: @unchecked Sendable {
   private(set) var committed: Set<String> = []
   /// What each snapshot added, in case it is taken back.
   private var additions: [UInt64: Set<String>] = [:]
+  /// What somebody was told that it is given up, and gone.
+  private(set) var givenUp: Set<String> = []
   /// Ids that somebody may remove.
   var removable: Set<ExactString> = []
   /// The sessions whose stages' volumes may take the place of others.
@@ -38,9 +40,25 @@ final class History: @unchecked Sendable {
     dataset = try Dataset(store, scheduler.session())
   }
 
+  /// Lets go of the store, which holds it.
+  func end() {
+    store = nil
+    dataset = nil
+  }
+
   func fail(_ text: String) {
     violations.append("\(text) (turn of \(scheduler.current?.name ?? "nobody"))")
     scheduler.note("VIOLATION \(text)")
+  }
+
+  /// Takes note that somebody is told that these stages are given up, and gone.
+  func giveUp(_ stages: some Collection<String>) {
+    givenUp.formUnion(stages)
+    for (number, snapshot) in snapshots {
+      for stage in Set(snapshot.volumes.values).intersection(stages) {
+        fail("stage \(stage) was given up, and snapshot \(number) holds it")
+      }
+    }
   }
 
   /// Takes note of a change of the store.
@@ -107,6 +125,9 @@ final class History: @unchecked Sendable {
       Set(before?.volumes.values.map { $0 } ?? []))
     for stage in added where committed.contains(stage) {
       fail("snapshot \(number) commits stage \(stage) once more")
+    }
+    for stage in added where givenUp.contains(stage) {
+      fail("snapshot \(number) commits stage \(stage), which was given up")
     }
     committed.formUnion(added)
     additions[number] = added

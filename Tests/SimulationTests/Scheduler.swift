@@ -110,7 +110,7 @@ final class Scheduler: @unchecked Sendable {
     let own = Cell(Dice(dice.next()))
     let session = Session(
       draw: { own.dice.next() }, clock: { [unowned self] in now },
-      pause: { [unowned self] seconds in
+      pause: { [unowned self, weak process] seconds in
         guard let process else { return }
         now += min(seconds, 1)
         stepBack(process)

@@ -13,8 +13,6 @@ final class Simulation: @unchecked Sendable {
   private let grace = 3600.0
   /// What writers were told that it is staged, and what it holds.
   private var staged: [String: Streams.Load] = [:]
-  /// What somebody was told that it is given up, and gone.
-  private var givenUp: Set<String> = []
   /// What may be given up or not.
   private var doubtful: Set<String> = []
   /// An id that writers use without looking at each other.
@@ -43,6 +41,7 @@ final class Simulation: @unchecked Sendable {
   ///
   /// - Throws: `Violation` if anything was as it must not be.
   func run() throws {
+    defer { history.end() }
     do {
       try begin()
       try addProcesses()
@@ -156,13 +155,10 @@ final class Simulation: @unchecked Sendable {
     }
     try history.checkLine()
     for (stage, load) in staged
-    where !givenUp.contains(stage) && !doubtful.contains(stage)
+    where !history.givenUp.contains(stage) && !doubtful.contains(stage)
       && !history.committed.contains(stage)
     {
       history.fail("stage \(stage) of \(load) is lost")
-    }
-    for stage in givenUp where history.committed.contains(stage) {
-      history.fail("stage \(stage) was given up, and is committed")
     }
     try checkAll(dataset)
     let collector = Collector(
@@ -195,7 +191,7 @@ final class Simulation: @unchecked Sendable {
     }
     let remover = StageRemover(dataset)
     _ = try remover.giveUp(try remover.find(ids.sorted(), passingOver: false))
-    givenUp.formUnion(ids)
+    history.giveUp(ids)
     tally["given up for the same id", default: 0] += 1
   }
 
@@ -257,7 +253,7 @@ final class Simulation: @unchecked Sendable {
     doubtful.formUnion(ids)
     let outcome = try remover.giveUp(targets)
     tally["files left to the collector: \(outcome.left > 0)", default: 0] += 1
-    if outcome.left == 0 { givenUp.formUnion(ids) }
+    if outcome.left == 0 { history.giveUp(ids) }
   }
 
   private func collector(_ dataset: Dataset) throws {

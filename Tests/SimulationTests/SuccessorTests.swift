@@ -98,6 +98,18 @@ struct SuccessorTests {
     #expect(try Work.verify(dataset, nil) == [])
   }
 
+  /// Where there is no snapshot yet, none is looked for.
+  @Test func aDatasetWithoutSnapshotsHasNoneToVisit() throws {
+    let dataset = try Dataset.create(MemoryStore("ds"), Session())
+    for first in [0, 1, 2] as [UInt64] {
+      try dataset.forEachManifest(from: first) { _ in Issue.record("there is one") }
+    }
+    let stages = try Work.write(.init(writer: 1, ids: ["a"]), to: dataset, .refuse, inOne: true)
+    let remover = StageRemover(dataset)
+    let outcome = try remover.giveUp(try remover.find(stages.map(\.stage), passingOver: false))
+    #expect(outcome.files == 2 && outcome.left == 0)
+  }
+
   /// A record that cannot be read just now may be one of a run, whose other stages must not be left.
   @Test func aStageWhoseRecordIsNotReadAtOnceStays() throws {
     let memory = MemoryStore("ds")

@@ -124,38 +124,17 @@ public struct StageRemover {
   /// - Returns: what is gone.
   /// - Throws: `Refusal` where a committer was faster, whose snapshot keeps all it needs; `IOFailure`.
   public func giveUp(_ targets: [Target]) throws -> Outcome {
-    let last = try dataset.snapshotNumbers().last ?? 0
-    // As long as somebody may be about to commit them, no collector takes their files for a dead
-    // writer's.
-    let leases = try protect(targets)
-    try dataset.store.remove(targets.map(\.record))
-    try dataset.store.flushRemovals(in: Layout.stages)
-    let isBeingCommitted = try dataset.awaitCommitters(Lease.grace)
-    try dataset.forEachManifest(from: last) { manifest in
-      let committed = manifest.committedIDs
-      if let target = targets.first(where: { committed.contains($0.stage) }) {
-        // Others of these may still be named, as long as somebody commits.
-        if !isBeingCommitted { try? dataset.store.remove(leases) }
-        throw Refusal(
-          reason:
-            "stage '\(target.stage)' was just committed, in snapshot \(manifest.snapshot); no file "
-            + "is removed")
-      }
-    }
     let files = targets.flatMap(\.files)
-    guard !isBeingCommitted else { return Outcome(files: 0, bytes: 0, left: files.count) }
-    try dataset.store.remove(files.map(\.name))
-    try? dataset.store.remove(leases)
-    return Outcome(files: files.count, bytes: files.reduce(0) { $0 &+ $1.bytes }, left: 0)
-  }
-
-  /// Takes leases on what is given up.
-  ///
-  /// - Returns: the leases, which go with the files; else they are left to the collector.
-  private func protect(_ targets: [Target]) throws -> [ObjectName] {
-    let sessions = Set(targets.map { String($0.stage.prefix(Session.digits)) })
-    let names = sessions.sorted().map { Layout.lease($0, .giveUp) }
-    for name in names { try dataset.store.touch(name, []) }
-    return names
+    switch try dataset.giveUp(
+      targets.map(\.stage), records: targets.map(\.record), files: files.map(\.name))
+    {
+    case .gone:
+      return Outcome(files: files.count, bytes: files.reduce(0) { $0 &+ $1.bytes }, left: 0)
+    case .filesLeft:
+      return Outcome(files: 0, bytes: 0, left: files.count)
+    case .committed(let stage, let snapshot):
+      throw Refusal(
+        reason: "stage '\(stage)' was just committed, in snapshot \(snapshot); no file is removed")
+    }
   }
 }

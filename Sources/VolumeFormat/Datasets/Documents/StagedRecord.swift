@@ -13,6 +13,8 @@ protocol Staged {
   var stage: String { get }
   /// When it was finished, UTC.
   var created: String { get }
+  /// Its files, but for the record.
+  var files: [FileEntry] { get }
   /// Decodes it.
   init(_ node: JSONNode) throws(FormatError)
   /// It as JSON.

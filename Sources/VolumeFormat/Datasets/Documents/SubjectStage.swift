@@ -15,6 +15,8 @@ public struct SubjectStage: Sendable {
   public var rows: UInt64
   /// Its file.
   public var file: FileEntry
+  /// All of its files, but for the record.
+  public var files: [FileEntry] { [file] }
 
   /// What makes this unusable, or nil.
   func defect() -> String? {

@@ -164,7 +164,7 @@ public struct Dataset: Sendable {
   /// - Throws: `FormatError` if one is damaged; `IOFailure`, also where what is listed is not there;
   ///   what `body` throws.
   public func forEachManifest(from first: UInt64 = 1, _ body: (Manifest) throws -> Void) throws {
-    var next = first
+    var next = max(1, first)
     try listing { numbers -> Void? in
       for number in numbers where number >= next {
         guard let manifest = try manifest(number) else { continue }

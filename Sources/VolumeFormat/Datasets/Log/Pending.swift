@@ -78,7 +78,7 @@ extension Dataset {
   /// Publishes the records of what is staged together, all of whose files are there.
   ///
   /// - Throws: `FormatError` if a record is too long; `UnsureStage` if it failed and a record may be
-  ///   there for all that; `IOFailure`, and no record of them is there then.
+  ///   there for all that; `IOFailure`. But for `UnsureStage`, they and their files are given up then.
   func publish<Content: Staged>(_ contents: [Content]) throws {
     do {
       for content in contents {
@@ -93,20 +93,27 @@ extension Dataset {
     } catch {
       // Whatever failed, a record may be there, and none may outlive its files.
       try withdraw(contents, since: error)
-      throw error
     }
   }
 
-  /// Takes back the records of what was published or may have been.
+  /// Gives up what was published or may have been, unless somebody has committed it.
   ///
-  /// - Throws: `UnsureStage` if they may be there for all that.
+  /// - Parameters:
+  ///   - contents: what was published.
+  ///   - cause: why.
+  /// - Throws: `cause`, once it is given up; `UnsureStage` if it may be there for all that.
   func withdraw<Content: Staged>(_ contents: [Content], since cause: any Error) throws {
+    let ids = contents.map(\.stage)
+    let outcome: GivingUp
     do {
-      try store.remove(contents.map { record(of: $0.stage, Content.self) })
-      try store.flushRemovals(in: Layout.stages)
+      outcome = try giveUp(
+        ids, records: ids.map { record(of: $0, Content.self) },
+        files: contents.flatMap(\.files).map(\.name))
     } catch {
-      throw UnsureStage(stage: contents.map(\.stage), cause: cause, second: error)
+      throw UnsureStage(stage: ids, cause: cause, second: error)
     }
+    if case .committed = outcome { return }
+    throw cause
   }
 
   /// Whether all of these that were published are there still, or committed: of a run that was not

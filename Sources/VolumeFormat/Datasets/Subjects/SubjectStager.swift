@@ -152,6 +152,7 @@ public final class SubjectStager {
     defer { lease.end() }
     let writer = try SubjectTableWriter(
       Layout.subjects(stage), in: dataset.store, columns: columns)
+    let record: SubjectStage
     do {
       let none = [ExactString?](repeating: nil, count: columns.count)
       try spool.forEach { subject, cells in
@@ -161,17 +162,19 @@ public final class SubjectStager {
         try writer.append(row)
       }
       let file = try writer.finish()
-      let record = SubjectStage(
+      record = SubjectStage(
         stage: stage, created: dataset.session.timestamp(), tool: tool, replace: replace,
         rows: writer.rows, file: file)
+    } catch {
+      writer.abort()
+      throw error
+    }
+    do {
       try dataset.publish([record])
       return record
     } catch let unsure as UnsureStage {
       lease.leave()
       throw unsure
-    } catch {
-      writer.abort()
-      throw error
     }
   }
 

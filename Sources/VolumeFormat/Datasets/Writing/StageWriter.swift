@@ -16,6 +16,8 @@ public final class StageWriter {
   private var parts: [StagePart] = []
   private let pool = SlabPool()
   private var summary = StageSummary()
+  /// Whether records may be there; what is given up from then on goes with its files.
+  private var isPublished = false
 
   /// Bytes of voxels that one job compresses.
   private static let jobBytes = 512 << 10
@@ -58,13 +60,15 @@ public final class StageWriter {
       for part in parts where part.isEmpty { try part.remove() }
       parts.removeAll(where: \.isEmpty)
       for part in parts { try part.finish() }
-      summary.stages = try options.unfinished.finishing { try publish() }
+      // However it ends, no signal may remove what a committer may have seen.
+      summary.stages = try options.unfinished.finishing { Result { try publish() } }.get()
       return summary
     } catch let unsure as UnsureStage {
       lease.leave()
       throw unsure
     } catch {
-      for part in parts { try? part.remove() }
+      // What is published, a committer may have seen.
+      if !isPublished { for part in parts { try? part.remove() } }
       throw error
     }
   }
@@ -229,11 +233,10 @@ public final class StageWriter {
     let stages = parts.map { $0.record(options, of: run) }
     // Someone may have removed them, taking them for what a dead writer left.
     for file in stages.flatMap(\.files) { _ = try dataset.open(file) }
+    isPublished = true
     try dataset.publish(stages)
-    guard (try? dataset.holds(stages)) != false else {
-      let error = StageGivenUp(path: dataset.path)
-      try dataset.withdraw(stages, since: error)
-      throw error
+    if (try? dataset.holds(stages)) == false {
+      try dataset.withdraw(stages, since: StageGivenUp(path: dataset.path))
     }
     return stages
   }
