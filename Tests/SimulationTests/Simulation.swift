@@ -28,7 +28,7 @@ final class Simulation: @unchecked Sendable {
     self.history = history
     memory = MemoryStore("ds", clock: { scheduler.now }) { history.changed($0, $1) }
     scheduler.renewLeases = { [unowned self] in renewLeases() }
-    scheduler.isEndless = { history.fail("it does not end") }
+    scheduler.isEndless = { [unowned history] in history.fail("it does not end") }
   }
 
   /// How often processes of each kind ended in each way.
