@@ -27,6 +27,8 @@ final class History: @unchecked Sendable {
   private var additions: [UInt64: Set<String>] = [:]
   /// What somebody was told that it is given up, and gone.
   private(set) var givenUp: Set<String> = []
+  /// The sessions of writers that were told of a failure.
+  private var failed: Set<String> = []
   /// Ids that somebody may remove.
   var removable: Set<ExactString> = []
   /// The sessions whose stages' volumes may take the place of others.
@@ -49,6 +51,15 @@ final class History: @unchecked Sendable {
   func fail(_ text: String) {
     violations.append("\(text) (turn of \(scheduler.current?.name ?? "nobody"))")
     scheduler.note("VIOLATION \(text)")
+  }
+
+  /// Takes note that a writer is told that it has failed.
+  func fails(_ session: String) {
+    let stages = snapshots.values.flatMap { $0.volumes.values }.filter { $0.hasPrefix(session) }
+    if let stage = stages.first {
+      fail("stage \(stage) is committed, and its writer told of a failure")
+    }
+    failed.insert(session)
   }
 
   /// Takes note that somebody is told that these stages are given up, and gone.
@@ -128,6 +139,9 @@ final class History: @unchecked Sendable {
     }
     for stage in added where givenUp.contains(stage) {
       fail("snapshot \(number) commits stage \(stage), which was given up")
+    }
+    for stage in added where failed.contains(String(stage.prefix(Session.digits))) {
+      fail("snapshot \(number) commits stage \(stage), whose writer was told of a failure")
     }
     committed.formUnion(added)
     additions[number] = added

@@ -114,6 +114,9 @@ final class Simulation: @unchecked Sendable {
         case let error as FormatError where isOfTwo(error): "same id"
         default: "wrong"
         }
+      if process.name.hasPrefix("writer"), ["failed", "given up", "same id"].contains(ending) {
+        history.fails(process.session.name)
+      }
       if ending == "wrong" { history.fail("\(process.name): \(error)") }
       count(process, ending)
     }

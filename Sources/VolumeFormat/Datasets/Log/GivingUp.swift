@@ -19,6 +19,7 @@ extension Dataset {
   ///   - ids: the stages and tables.
   ///   - records: their records, if they are there.
   ///   - files: their files.
+  /// - Returns: what became of them.
   /// - Throws: `IOFailure`; some may be given up then, and some of their files be left.
   func giveUp(
     _ ids: [String], records: [ObjectName], files: [ObjectName]

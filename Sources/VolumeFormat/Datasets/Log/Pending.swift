@@ -112,8 +112,11 @@ extension Dataset {
     } catch {
       throw UnsureStage(stage: ids, cause: cause, second: error)
     }
-    if case .committed = outcome { return }
-    throw cause
+    switch outcome {
+    case .committed: return
+    case .gone: throw cause
+    case .filesLeft: throw UnsureStage(stage: ids, cause: cause, second: nil)
+    }
   }
 
   /// Whether all of these that were published are there still, or committed: of a run that was not
@@ -133,15 +136,17 @@ public struct UnsureStage: ExplainedError {
   public var stage: [String]
   /// What failed.
   public var cause: any Error
-  /// Why it could not be taken back.
-  public var second: any Error
+  /// Why it could not be taken back; nil if a commit is under way, which may take it.
+  public var second: (any Error)?
 
   /// See `ExplainedError`.
   public var failureKind: FailureKind { ByteIO.explanation(of: cause).kind }
   /// See `ExplainedError`.
   public var explanation: String {
     "\(ByteIO.explanation(of: cause).line); stage \(stage.joined(separator: ", ")) may be there for "
-      + "all that, since it could not be taken back: vol-ls --staged tells, vol-rm --stage gives it up"
+      + "all that, since "
+      + (second == nil ? "a commit is under way that may take it" : "it could not be taken back")
+      + ": vol-ls tells of the commit, vol-ls --staged of the stage, and vol-rm --stage gives it up"
   }
 }
 
