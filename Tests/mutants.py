@@ -47,8 +47,8 @@ MUTANTS = {
         "Sources/VolumeFormat/Storage/DirectoryStore.swift",
         "    do {\n      try folder.sync()\n      return .made\n", "    do {\n      return .made\n"),
     "a remover of stages that does not wait for commits": (
-        f"{DATASETS}/Care/StageRemover.swift",
-        "try dataset.awaitCommitters(Lease.grace)", "try dataset.awaitCommitters(-1)"),
+        f"{DATASETS}/Log/GivingUp.swift",
+        "try awaitCommitters(Lease.grace)", "try awaitCommitters(-1)"),
     "a stale HEAD that is taken for the truth": (
         f"{DATASETS}/Log/SnapshotLog.swift",
         "    guard let (number, bytes) = try dataset.lastManifest() else { return nil }\n",
@@ -58,7 +58,7 @@ MUTANTS = {
         "      let bytes = try dataset.manifestBytes(number)\n    else { return nil }\n"),
     "a writer that leaves its record when it fails": (
         f"{DATASETS}/Log/Pending.swift",
-        "      try withdraw(contents, since: error)\n      throw error\n", "      throw error\n"),
+        "      try withdraw(contents, since: error)\n", "      throw error\n"),
     "a commit that replaces what it should not": (
         f"{DATASETS}/Writing/Committer.swift",
         "        guard stages[stage].replaces == true else { throw try duplicate(key, old, "

@@ -1,4 +1,5 @@
-"""scripts/layers, on graphs made up here: what it takes for an upward arrow, and what not."""
+"""scripts/layers, on graphs made up here: what it takes for an upward arrow, and what not; and
+Tests/mutants.py, whose faults must have a place."""
 
 import runpy
 
@@ -53,3 +54,10 @@ def test_the_table_counts_symbols_not_references():
         (high, low, "f()", "s:1"), (other, low, "f()", "s:1"), (high, low, "f()", "s:2")]]
     graph = LAYERS["arrows"](references, lambda one: one.folder)
     assert list(LAYERS["table"]({"Low": "", "High": "Low"}, graph)) == ["Low   -", "High  Low:2"]
+
+
+def test_faults_that_are_put_in_by_hand_have_their_place():
+    """What Tests/mutants.py replaces stands in the code, once: a fault without a place is no test."""
+    mutants = runpy.run_path(str(REPO / "Tests/mutants.py"))["MUTANTS"]
+    assert [name for name, (path, old, _) in mutants.items()
+            if (REPO / path).read_text().count(old) != 1] == []
