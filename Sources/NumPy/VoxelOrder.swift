@@ -3,13 +3,14 @@ internal import Frames
 
 /// Reads the voxels of an array in the order of frames: X fastest.
 ///
-/// What lies the other way round in the file is turned in pieces of up to 64 MiB; where the planes
-/// along the last axis are larger than that, value by value.
+/// What lies the other way round in the file is turned in pieces of up to 64 MiB. Where the planes
+/// along the last axis are larger than that, the file is read once for each; and value by value where
+/// the next of a plane is over 4 KiB away, or one step of its slowest axis is larger, too.
 public struct VoxelOrder {
-  /// The most bytes in memory.
-  private static let budget = 64 << 20
+  /// The most bytes that are turned at a time.
+  package var budget = 64 << 20
   /// Bytes that are read at a time.
-  private static let readBytes = 4 << 20
+  package var readBytes = 4 << 20
 
   private let array: NpyArray
   /// Voxels along X, Y, Z and so on.
@@ -45,7 +46,7 @@ public struct VoxelOrder {
       swapValues(piece, size: swapSize)
       guard isConverted else { return try body(piece) }
       // In parts, since a value may grow.
-      let step = Self.readBytes / 8 * array.type.size
+      let step = readBytes / 8 * array.type.size
       for start in stride(from: 0, to: piece.count, by: step) {
         let part = UnsafeRawBufferPointer(
           rebasing: piece[start..<min(piece.count, start + step)])
@@ -80,7 +81,7 @@ public struct VoxelOrder {
 
   private func readOn(_ body: (UnsafeMutableRawBufferPointer) throws -> Void) throws {
     let total = shape.reduce(voxelBytes, *)
-    let step = Self.readBytes / voxelBytes * voxelBytes
+    let step = readBytes / voxelBytes * voxelBytes
     let buffer = UnsafeMutableRawBufferPointer.allocate(
       byteCount: min(step, total), alignment: 64)
     defer { buffer.deallocate() }
@@ -96,13 +97,16 @@ public struct VoxelOrder {
   private func turn(_ body: (UnsafeMutableRawBufferPointer) throws -> Void) throws {
     let last = shape[shape.count - 1]
     let plane = shape.dropLast().reduce(1, *)
-    guard plane * voxelBytes <= Self.budget else { return try turnOneByOne(plane, last, body) }
-    let thickness = min(last, max(1, Self.budget / (plane * voxelBytes)))
+    guard plane * voxelBytes <= budget else {
+      if try !turnInSteps(body) { try turnOneByOne(plane, last, body) }
+      return
+    }
+    let thickness = min(last, max(1, budget / (plane * voxelBytes)))
     let slab = UnsafeMutableRawBufferPointer.allocate(
       byteCount: plane * thickness * voxelBytes, alignment: 64)
     defer { slab.deallocate() }
     // Rows along the last axis that are read at once.
-    let rows = max(1, min(plane, Self.readBytes / (last * voxelBytes)))
+    let rows = max(1, min(plane, readBytes / (last * voxelBytes)))
     for first in stride(from: 0, to: last, by: thickness) {
       let count = min(thickness, last - first)
       // One row is read only as far as it is wanted.
@@ -118,9 +122,9 @@ public struct VoxelOrder {
         try read((row * last + from) * voxelBytes, piece)
         for number in 0..<taken {
           let start = (number * length + first - from) * voxelBytes
-          scatter(
-            UnsafeRawBufferPointer(rebasing: piece[start..<start + count * voxelBytes]),
-            to: slab, at: walk.place, apart: plane)
+          pick(
+            UnsafeMutableRawBufferPointer(rebasing: piece[start..<start + count * voxelBytes]),
+            from: 0, every: 1, count, to: slab, at: walk.place, apart: plane)
           walk.advance()
         }
       }
@@ -128,14 +132,15 @@ public struct VoxelOrder {
     }
   }
 
-  /// Writes the values of a row to places that are `apart` voxels from each other.
-  private func scatter(
-    _ row: UnsafeRawBufferPointer, to slab: UnsafeMutableRawBufferPointer, at place: Int, apart: Int
+  /// Copies voxels of `source`, from number `first` on every `step`-th, to places of `target` that are
+  /// `apart` voxels from each other.
+  private func pick(
+    _ source: UnsafeMutableRawBufferPointer, from first: Int, every step: Int, _ count: Int,
+    to target: UnsafeMutableRawBufferPointer, at place: Int, apart: Int
   ) {
     func move<T>(_ type: T.Type) {
-      let source = row.bindMemory(to: T.self)
-      let target = slab.bindMemory(to: T.self)
-      for (number, value) in source.enumerated() { target[place + number * apart] = value }
+      let (source, target) = (source.bindMemory(to: T.self), target.bindMemory(to: T.self))
+      for number in 0..<count { target[place + number * apart] = source[first + number * step] }
     }
     switch voxelBytes {
     case 1: move(UInt8.self)
@@ -143,18 +148,53 @@ public struct VoxelOrder {
     case 4: move(UInt32.self)
     case 8: move(UInt64.self)
     default:
-      for number in 0..<row.count / voxelBytes {
-        let to = (place + number * apart) * voxelBytes
-        slab[to..<to + voxelBytes].copyBytes(
-          from: row[(number * voxelBytes)..<((number + 1) * voxelBytes)])
+      for number in 0..<count {
+        let (from, to) = (
+          (first + number * step) * voxelBytes, (place + number * apart) * voxelBytes
+        )
+        target[to..<to + voxelBytes].copyBytes(from: source[from..<from + voxelBytes])
       }
     }
+  }
+
+  /// Turns planes that are larger than memory: of each, steps of its slowest axis that fit, for which
+  /// the values of the neighbouring planes are read, too, and passed over.
+  private func turnInSteps(
+    _ body: (UnsafeMutableRawBufferPointer) throws -> Void
+  ) throws -> Bool {
+    let (last, slowest) = (shape[shape.count - 1], shape[shape.count - 2])
+    let others = shape.dropLast(2).reduce(1, *)
+    // Where values are further apart than a page, each is a read of its own anyway.
+    guard others * voxelBytes <= budget, last * voxelBytes <= 4096 else {
+      return false
+    }
+    let step = max(
+      1, min(slowest, budget / (others * voxelBytes), readBytes / (last * voxelBytes)))
+    let buffer = UnsafeMutableRawBufferPointer.allocate(
+      byteCount: (step * last + others * step) * voxelBytes, alignment: 64)
+    defer { buffer.deallocate() }
+    let source = UnsafeMutableRawBufferPointer(rebasing: buffer[..<(step * last * voxelBytes)])
+    let target = UnsafeMutableRawBufferPointer(rebasing: buffer[source.count...])
+    for number in 0..<last {
+      for first in stride(from: 0, to: slowest, by: step) {
+        let count = min(step, slowest - first)
+        var walk = PlaneWalk(Array(shape.dropLast(2)))
+        let part = UnsafeMutableRawBufferPointer(rebasing: source[..<(count * last * voxelBytes)])
+        for row in 0..<others {
+          try read((row * slowest + first) * last * voxelBytes, part)
+          pick(part, from: number, every: last, count, to: target, at: walk.place, apart: others)
+          walk.advance()
+        }
+        try body(UnsafeMutableRawBufferPointer(rebasing: target[..<(others * count * voxelBytes)]))
+      }
+    }
+    return true
   }
 
   private func turnOneByOne(
     _ plane: Int, _ last: Int, _ body: (UnsafeMutableRawBufferPointer) throws -> Void
   ) throws {
-    let room = Self.readBytes / voxelBytes
+    let room = readBytes / voxelBytes
     let buffer = UnsafeMutableRawBufferPointer.allocate(
       byteCount: room * voxelBytes, alignment: 64)
     defer { buffer.deallocate() }

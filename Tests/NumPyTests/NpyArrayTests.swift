@@ -29,6 +29,17 @@ import Frames
     "{'descr': \(descr), 'fortran_order': \(fortran), 'shape': \(shape), }\n"
   }
 
+  /// Where in the file, whose last axis is fastest, a voxel is that has this number with the first
+  /// axis fastest.
+  private func placeInFile(of number: Int, _ shape: [Int]) -> Int {
+    var (rest, place) = (number, 0)
+    for extent in shape {
+      place = place * extent + rest % extent
+      rest /= extent
+    }
+    return place
+  }
+
   @Test(arguments: [UInt8(1), 2, 3]) func voxelsComeXFirstWhateverTheOrder(version: UInt8) throws {
     let values: [UInt8] = [1, 2, 3, 4, 5, 6]
     let c = try array(header("'|u1'", "(2, 3)"), values, version: version)
@@ -54,6 +65,27 @@ import Frames
     #expect(try voxels(array) == wanted.withUnsafeBytes { Array($0) })
   }
 
+  /// Every way to turn, by how little fits at a time: pieces of whole planes, one row in parts,
+  /// steps of a plane's slowest axis, and voxels one by one.
+  @Test(arguments: [1 << 20, 96, 40, 12, 4], [1 << 20, 64, 24, 4])
+  func voxelsAreTurnedInPieces(budget: Int, readBytes: Int) throws {
+    for shape in [
+      [5, 7], [40, 2], [2, 40], [3, 4, 5], [20, 3, 2], [2, 3, 2100], [3, 2, 4, 2],
+    ] {
+      let count = shape.reduce(1, *)
+      let values = (0..<count).map { UInt16(truncatingIfNeeded: $0 &* 40503) }
+      let array = try array(
+        header("'<u2'", "(\(shape.map(String.init).joined(separator: ", ")))"),
+        values.withUnsafeBytes { Array($0) })
+      var order = VoxelOrder(array, isZYX: false)
+      (order.budget, order.readBytes) = (budget, readBytes)
+      var turned: [UInt16] = []
+      try order.forEachPiece { turned += $0.bindMemory(to: UInt16.self) }
+      let wanted = (0..<count).map { values[placeInFile(of: $0, shape)] }
+      #expect(turned == wanted, "\(shape)")
+    }
+  }
+
   /// One axis more than a plane and its rows, and voxels of three bytes, which are moved one by one.
   @Test func coloursOfFourAxesAreTurned() throws {
     let shape = [2, 3, 4, 2]
@@ -64,12 +96,7 @@ import Frames
     #expect(array.channels == 3)
     var wanted: [UInt8] = []
     for number in 0..<voxels {
-      var rest = number
-      var place = 0
-      for extent in shape {
-        place = place * extent + rest % extent
-        rest /= extent
-      }
+      let place = placeInFile(of: number, shape)
       wanted += values[3 * place..<3 * place + 3]
     }
     #expect(try self.voxels(array) == wanted)
