@@ -156,14 +156,17 @@ def check_header(header, named=True, error=Damaged):
           "neither 'name' nor 'obs_id'", error)
 
 
+# The control characters of Unicode (Cc) are these for all time.
+in_no_name = re.compile(r"[/\x00-\x1f\x7f-\x9f]").search
+
+
 def check_name(name, what="obs_id"):
     """Refuses what cannot be an id or the name of a collection."""
-    check(isinstance(name, str), f"{what} {name!r} is no string", TypeError)
-    # The control characters of Unicode (Cc) are these for all time.
-    check(1 <= len(name.encode()) <= 255 and name not in (".", "..")
-          and not re.search(r"[/\x00-\x1f\x7f-\x9f]", name),
-          f"{what} {name!r} is not 1 to 255 bytes of UTF-8 without '/' and control characters",
-          ValueError)
+    if not isinstance(name, str):
+        raise TypeError(f"{what} {name!r} is no string")
+    if not 1 <= len(name.encode()) <= 255 or name in (".", "..") or in_no_name(name):
+        raise ValueError(
+            f"{what} {name!r} is not 1 to 255 bytes of UTF-8 without '/' and control characters")
 
 
 def voxel_type(header) -> np.dtype:
@@ -211,7 +214,8 @@ def chosen(region):
     """A region's slices and numbers, as Python has them."""
     parts = []
     for part in region if isinstance(region, tuple) else (region,):
-        if type(part) is slice and type(part.start) is type(part.stop) is int and part.step is None:
+        if type(part) is int or (type(part) is slice and part.step is None
+                                 and type(part.start) is type(part.stop) is int):
             parts.append(part)  # mostly it is so
             continue
         try:
@@ -221,16 +225,20 @@ def chosen(region):
                          if ends else operator.index(part))
         except TypeError:
             raise TypeError(f"a region is slices and whole numbers, not {part!r}") from None
-    check(len(parts) <= 7, f"a region of {len(parts)} axes", IndexError)
+    if len(parts) > 7:
+        raise IndexError(f"a region of {len(parts)} axes")
     return parts
 
 
 def without_steps(region):
     """The same of a region that a reader takes; and the axes that go, since a number names them."""
-    parts = chosen(region)
-    check(all(isinstance(part, int) or part.step in (None, 1) for part in parts),
-          "a region that is read has no steps", ValueError)
-    return parts, tuple(axis for axis, part in enumerate(parts) if isinstance(part, int))
+    parts, gone = chosen(region), []
+    for axis, part in enumerate(parts):
+        if isinstance(part, int):
+            gone.append(axis)
+        elif part.step not in (None, 1):
+            raise ValueError("a region that is read has no steps")
+    return parts, tuple(gone)
 
 
 def ranges(parts, shape):
@@ -696,7 +704,7 @@ class Server:
         line = self.read_line()
         head = json.loads(line)
         check(isinstance(head, dict), "not an object")
-        return head, b"NaN" in line or b"Infinity" in line or b"null" in line
+        return head, "NaN" in line or "Infinity" in line or "null" in line
 
     def read_line(self):
         while (end := self.buffer.find(b"\n")) < 0:
@@ -704,7 +712,7 @@ class Server:
             part = self.child.stdout.read(4096)
             check(part, "", EOFError)
             self.buffer += part
-        line = bytes(self.buffer[:end])
+        line = self.buffer[:end].decode()
         del self.buffer[:end + 1]
         return line
 
@@ -716,6 +724,13 @@ class Server:
             count = self.child.stdout.readinto(view[done:])
             check(count, "", EOFError)
             done += count
+
+
+def end_text(end):
+    """An end of a slice in a request, which is further than any volume where it is too large."""
+    if end is None:
+        return ""
+    return str(end if -1 << 62 <= end <= 1 << 62 else 1 << 62 if end > 0 else -1 << 62)
 
 
 class Batch:
@@ -798,18 +813,15 @@ class Batch:
     def add(self, queue, obs_id, region):
         check_name(obs_id)
         parts, gone = without_steps(region)
-
-        def text(end):
-            return "" if end is None else str(max(-1 << 62, min(1 << 62, end)))
-
-        words = [text(part) if isinstance(part, int) else f"{text(part.start)}:{text(part.stop)}"
-                 for part in parts]
+        words = ",".join([end_text(part) if isinstance(part, int)
+                          else f"{end_text(part.start)}:{end_text(part.stop)}" for part in parts])
         with self.lock:
-            check(not self.closed, "the batch is closed", ValueError)
+            if self.closed:
+                raise ValueError("the batch is closed")
             if self.server is None or self.server.ended:
                 self.server = Server(self.words)
             server = self.server
-        request = Request(server, f"{obs_id} {','.join(words) or ':'}\n".encode(), gone)
+        request = Request(server, f"{obs_id} {words or ':'}\n".encode(), gone)
         queue.asked.append(request)
         queue.unsent.append(request)
         if len(server.sent) >= server.FEW and len(queue.unsent) < server.FEW:
@@ -831,7 +843,8 @@ class Batch:
                 if queue.unsent and (queue.unsent[0] is request or len(server.sent) < server.FEW):
                     server.attempt(server.send, queue)
                 server.attempt(server.receive)
-        check(request.answer is not None, f"{server.name}: {server.ended}", ServerEnded)
+        if request.answer is None:
+            raise ServerEnded(f"{server.name}: {server.ended}")
         if isinstance(request.answer, Exception):
             raise request.answer
         return request.answer
