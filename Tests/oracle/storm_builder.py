@@ -147,13 +147,17 @@ class Builder:
 
     @staticmethod
     def record(r):
-        body = struct.pack("<H", r.get("I", len(r["id"]))) + r["id"]
-        body += struct.pack("<I", r.get("J", len(r["header"]))) + r["header"]
+        """Its bytes; `I`, `J` and `size` make other lengths of id, header and all of it."""
+        def length(key, true):
+            return r[key](true) if key in r else true
+
+        body = struct.pack("<H", length("I", len(r["id"]))) + r["id"]
+        body += struct.pack("<I", length("J", len(r["header"]))) + r["header"]
         body += struct.pack("<QIIQQBB", *(r[key] for key in (
             "raw", "crc", "pack", "offset", "length", "shuffled", "axes")))
         body += struct.pack(f"<{len(r['chunk'])}I", *r["chunk"])
         body += struct.pack("<H", r["count"]) + r["extras"] + r["end"]
-        return struct.pack("<I", r.get("size", len(body))) + body
+        return struct.pack("<I", length("size", len(body))) + body
 
     def catalog(self, stage, records):
         """Blocks, index and footer; `records` are pairs of an id and bytes."""

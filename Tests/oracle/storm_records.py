@@ -88,9 +88,10 @@ def change_record(dice, b):
                 "<BBIQI", dice.choice([0, 1, 2, 255]), dice.choice([1, 1, 2]), edge(dice, 4),
                 edge(dice, 8), edge(dice, 4))
             found["by"] = CAT - {"vol-export --zarr out/zarr ds", "vol-cat --raw ds CT {id}"}
+        elif key in ("I", "J", "size"):
+            record[key] = lambda true: edge(dice, SIZES[key], true)
         else:
-            old = {"I": len(record["id"]), "J": 0, "size": 0}.get(key)
-            record[key] = edge(dice, SIZES[key], record[key] if old is None else old)
+            record[key] = edge(dice, SIZES[key], record[key])
             if key == "shuffled" and record[key] > 1:
                 found["by"] = VERIFY | LIST | CAT
             # With nothing stored there is nothing to be shuffled.
