@@ -11,27 +11,13 @@ import argparse
 import os
 import random
 import shutil
-import struct
 import sys
 import tempfile
 
+from inputs import nifti_header
 from measure import must, pipeline
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-
-
-def nifti_header(shape):
-    """348 bytes and no extension: int16, 1 mm, no orientation codes."""
-    header = bytearray(352)
-    struct.pack_into("<i", header, 0, 348)
-    struct.pack_into("<8h", header, 40, len(shape), *shape, *[1] * (7 - len(shape)))
-    struct.pack_into("<2h", header, 70, 4, 16)
-    struct.pack_into("<8f", header, 76, *[1.0] * 8)
-    struct.pack_into("<f", header, 108, 352)
-    struct.pack_into("<h", header, 254, 1)
-    struct.pack_into("<12f", header, 280, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0)
-    header[344:348] = b"n+1\0"
-    return bytes(header)
 
 
 def voxels(count, rng):
@@ -46,7 +32,7 @@ def make_large(path, frames):
     """128x128x64 of int16, `frames` times: 2 MiB each, no two the same."""
     frame = voxels(128 * 128 * 64, random.Random(1))
     with open(path, "wb") as file:
-        file.write(nifti_header((128, 128, 64, frames)))
+        file.write(nifti_header((128, 128, 64, frames), "int16"))
         for number in range(frames):
             cut = number * 2 * 4099 % len(frame)
             file.write(frame[cut:])
@@ -55,7 +41,7 @@ def make_large(path, frames):
 
 def make_small(folder, count):
     os.mkdir(folder)
-    header, rng = nifti_header((32, 32, 32)), random.Random(2)
+    header, rng = nifti_header((32, 32, 32), "int16"), random.Random(2)
     block = voxels(32**3 + 9973, rng)
     for number in range(count):
         cut = number * 2 % (2 * 9973)
