@@ -13,7 +13,7 @@ from support import SEED, bash, environment, ok, ramp, save, tree
 
 def test_snapshots_survive_kills_at_random_moments(box):
     """Twenty rounds here; `crash.py --rounds 200` for the long run."""
-    count = crash.rounds(box, 20, seed=SEED)
+    count = crash.rounds(box, 20, seed=SEED, killed=5)
     killed = sum(number for (_, what), number in count.items() if what == "killed")
     assert killed >= 5, f"the kills came too late to mean anything: {dict(count)}"
 
