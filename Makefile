@@ -3,13 +3,17 @@
 PREFIX ?= /usr/local
 DESTDIR ?=
 SWIFT ?= swift
+# What lld (of the toolchain) links starts sooner than what gold does: it keeps constants apart from
+# what is written to.
+LINKER = -Xswiftc -use-ld=lld
 # The Swift runtime goes into the tools, so that they run where no toolchain is.
-SWIFTFLAGS ?= -c release --static-swift-stdlib
+SWIFTFLAGS ?= -c release --static-swift-stdlib $(LINKER)
 
 # There is no static library to test with, so that the tests have a build of their own. Its index is
 # what scripts/layers reads.
 TESTBUILD = .build-tests
-TESTFLAGS = -c release --scratch-path $(TESTBUILD) --enable-index-store -Xswiftc -warnings-as-errors
+TESTFLAGS = -c release --scratch-path $(TESTBUILD) --enable-index-store -Xswiftc -warnings-as-errors \
+    $(LINKER)
 
 TOOLS = nifti-cat npy-cat frame-filter vol-write vol-commit vol-meta vol-ls vol-cat vol-export vol-rm vol-gc vol-verify nifti-write
 BUILD = .build/release

@@ -11,6 +11,17 @@ func library(_ name: String, _ pkgConfig: String, _ debian: String) -> Target {
   .systemLibrary(name: name, pkgConfig: pkgConfig, providers: [.apt([debian])])
 }
 
+/// The same, linked in as Debian's archive of it, as far as it is used: each shared library that a
+/// tool needs not load makes it start sooner, libcrypto above all.
+func archive(_ name: String, _ debian: String) -> Target {
+  .systemLibrary(name: name, providers: [.apt([debian])])
+}
+
+/// What links it.
+func linking(_ names: String...) -> [LinkerSetting] {
+  names.map { .linkedLibrary(":lib\($0).a") }
+}
+
 func tool(_ name: String, _ libraries: [Target.Dependency] = []) -> Target {
   .executableTarget(
     name: name,
@@ -36,23 +47,25 @@ let package = Package(
   ],
   targets: [
     .systemLibrary(name: "CLinux"),
-    library("CPCRE2", "libpcre2-8", "libpcre2-dev"),
+    archive("CPCRE2", "libpcre2-dev"),
     .target(name: "CRapidJSON", sources: ["parse.cpp"], publicHeadersPath: "include"),
     library("CISAL", "libisal", "libisal-dev"),
     library("CZip", "libzip", "libzip-dev"),
-    library("CZlib", "zlib", "zlib1g-dev"),
-    library("CZstd", "libzstd", "libzstd-dev"),
-    library("CCrypto", "libcrypto", "libssl-dev"),
+    archive("CZlib", "zlib1g-dev"),
+    archive("CZstd", "libzstd-dev"),
+    archive("CCrypto", "libssl-dev"),
     .target(
       name: "ByteIO", dependencies: ["CISAL", "CZlib", "CCrypto", "CLinux", system],
-      swiftSettings: strict),
+      swiftSettings: strict, linkerSettings: linking("z", "crypto")),
     // The floors of Sources/VolumeFormat, lowest first.
     .target(
       name: "Frames", dependencies: ["ByteIO", "CPCRE2", "CRapidJSON", system],
-      path: "Sources/VolumeFormat/Frames", swiftSettings: strict),
+      path: "Sources/VolumeFormat/Frames", swiftSettings: strict,
+      linkerSettings: linking("pcre2-8")),
     .target(
       name: "Chunks", dependencies: ["ByteIO", "CZstd", "Frames"],
-      path: "Sources/VolumeFormat/Chunks", swiftSettings: strict),
+      path: "Sources/VolumeFormat/Chunks", swiftSettings: strict,
+      linkerSettings: linking("zstd")),
     .target(
       name: "Storage", dependencies: ["ByteIO", "Frames", system],
       path: "Sources/VolumeFormat/Storage", swiftSettings: strict),
@@ -62,9 +75,9 @@ let package = Package(
     .target(
       name: "NIfTI",
       dependencies: ["ByteIO", "Frames", "CISAL", "CZlib", "CZstd", system],
-      swiftSettings: strict),
+      swiftSettings: strict, linkerSettings: linking("z", "zstd")),
     .target(
-      name: "NumPy", dependencies: ["ByteIO", "Frames", "CZip"], swiftSettings: strict),
+      name: "NumPy", dependencies: ["ByteIO", "Frames"], swiftSettings: strict),
     .target(
       name: "ToolSupport", dependencies: ["ByteIO", "Frames", argumentParser, system],
       swiftSettings: strict),
@@ -80,7 +93,7 @@ let package = Package(
     datasetTool("vol-export", ["NIfTI"]),
     tool("frame-filter"),
     // Its --like takes geometry from a dataset.
-    datasetTool("npy-cat", ["NIfTI", "NumPy"]),
+    datasetTool("npy-cat", ["NIfTI", "NumPy", "CZip"]),
     datasetTool("vol-verify"),
     datasetTool("vol-rm"),
     datasetTool("vol-gc"),

@@ -6,7 +6,7 @@ public import Frames
 /// Source: `numpy.lib.format`, versions 1.0 to 3.0.
 public final class NpyArray {
   /// The most bytes of a header.
-  static let maximumHeader = 1 << 20
+  package static let maximumHeader = 1 << 20
 
   /// Extents in the order in which the array has them.
   public let shape: [Int]
@@ -21,9 +21,9 @@ public final class NpyArray {
   /// Whether values are big-endian.
   public let isBigEndian: Bool
   let file: InputFile
-  let dataOffset: UInt64
+  package let dataOffset: UInt64
   /// Bytes of its values.
-  let byteCount: UInt64
+  package let byteCount: UInt64
   private let name: String
 
   /// Reads the header.

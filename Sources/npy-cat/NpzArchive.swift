@@ -1,19 +1,20 @@
-internal import ByteIO
-internal import CZip
-public import Frames
+import ByteIO
+import CZip
+import Frames
+import NumPy
 
 /// The arrays in a NumPy archive (.npz), which is a ZIP file of array files.
-public final class NpzArchive {
+final class NpzArchive {
   private let path: String
   private let archive: OpaquePointer
   /// The names of the arrays, in the order of the archive.
-  public private(set) var names: [String] = []
+  private(set) var names: [String] = []
   private var places: [UInt64] = []
 
   /// Opens an archive.
   ///
   /// - Throws: `FormatError` if it is none; `IOFailure` if it cannot be opened.
-  public init(_ path: String) throws {
+  init(_ path: String) throws {
     // What cannot be opened at all is told with the system's reason.
     _ = try InputFile(path)
     var code: Int32 = 0
@@ -43,7 +44,7 @@ public final class NpzArchive {
   /// - Returns: the array, whose file is the copy.
   /// - Throws: `FormatError` if it is damaged, or longer than its header says: then nothing but its
   ///   header is copied; `IOFailure`.
-  public func array(
+  func array(
     _ number: Int, scratchFolder folder: String, as wanted: DataType? = nil
   ) throws -> NpyArray {
     let name = "\(path):\(names[number]).npy"
