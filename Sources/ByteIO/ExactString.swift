@@ -55,3 +55,12 @@ public struct ExactString: Hashable, Comparable, Sendable, ExpressibleByStringLi
     string.withUTF8 { hasher.combine(bytes: UnsafeRawBufferPointer($0)) }
   }
 }
+
+extension String {
+  /// Whether all bytes of its UTF-8 meet a condition; a loop over `utf8` does more for each byte than
+  /// most conditions.
+  package func allBytes(_ condition: (UInt8) -> Bool) -> Bool {
+    utf8.withContiguousStorageIfAvailable { $0.allSatisfy(condition) }
+      ?? utf8.allSatisfy(condition)
+  }
+}

@@ -1,3 +1,5 @@
+internal import ByteIO
+
 /// The name of an object in a store: that of a file, in a folder or beside the folders.
 ///
 /// It cannot lead out of the store, whoever made it up.
@@ -45,6 +47,6 @@ package struct ObjectName: Hashable, Comparable, Sendable, CustomStringConvertib
     guard (1...255).contains(text.utf8.count), text.utf8.first != UInt8(ascii: ".") else {
       return false
     }
-    return text.utf8.allSatisfy { $0 >= 0x20 && $0 != 0x7F && $0 != UInt8(ascii: "/") }
+    return text.allBytes { $0 >= 0x20 && $0 != 0x7F && $0 != UInt8(ascii: "/") }
   }
 }

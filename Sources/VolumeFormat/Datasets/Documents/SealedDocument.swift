@@ -12,7 +12,8 @@ enum SealedDocument {
     let document = JSON.encode(object, pretty: true) + [0x0A]
     precondition(document.suffix(end.count).elementsEqual(end), "no JSON object, pretty-printed")
     let digest = SHA256.digits(of: document)
-    return document.dropLast(end.count) + before + Array(digest.utf8) + after
+    // A `dropLast` that makes an array would go through it byte by byte.
+    return document[..<(document.count - end.count)] + before + Array(digest.utf8) + after
   }
 
   /// Parses a document; one that is sealed must match its digest, and no object may have a key
@@ -35,7 +36,7 @@ enum SealedDocument {
     guard seal.starts(with: before), seal.suffix(after.count).elementsEqual(after),
       Names.isHexadecimal(String(decoding: digits, as: UTF8.self), count: 64)
     else { return false }
-    let document = bytes.dropLast(length) + end
+    let document = bytes[..<(bytes.count - length)] + end
     let digest = document.withUnsafeBytes { hexadecimal(SHA256.of($0)) }
     guard digest.utf8.elementsEqual(digits) else {
       throw FormatError(source, "it does not match the SHA-256 at its end: it was changed")

@@ -165,13 +165,13 @@ struct SnapshotLog {
 
   /// Writes number and digest of the last snapshot to `HEAD`, a hint.
   func refreshHead() throws {
-    while let head = try current() {
-      let bytes = Array("\(head.manifest.snapshot) \(head.sha256)\n".utf8)
+    while let (number, manifest) = try dataset.lastManifest() {
+      let bytes = Array("\(number) \(SHA256.digits(of: manifest))\n".utf8)
       if try dataset.hint() != bytes {
         try dataset.store.replace(Layout.head, bytes)
       }
       // Another committer may have written an older number after ours.
-      if try dataset.snapshotNumbers().last == head.manifest.snapshot { return }
+      if try dataset.snapshotNumbers().last == number { return }
     }
   }
 

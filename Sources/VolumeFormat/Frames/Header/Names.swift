@@ -60,6 +60,6 @@ public enum Names {
   /// Whether `text` is `count` lower-case hexadecimal digits.
   public static func isHexadecimal(_ text: String, count: Int) -> Bool {
     text.utf8.count == count
-      && text.utf8.allSatisfy { (0x30...0x39).contains($0) || (0x61...0x66).contains($0) }
+      && text.allBytes { (0x30...0x39).contains($0) || (0x61...0x66).contains($0) }
   }
 }
