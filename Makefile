@@ -44,7 +44,7 @@ check:
 	# A life of the simulation that fails can be had again by its seed.
 	SWIFT_DETERMINISTIC_HASHING=1 $(SWIFT) test $(TESTFLAGS) --skip-build
 	VOLPIPE_BIN="$(CURDIR)/$(TESTBUILD)/release" \
-	    "$$(scripts/python Tests/oracle/requirements.txt)" -m pytest Tests/oracle
+	    "$$(scripts/python Tests/oracle/requirements.txt)" -m pytest -n 2 Tests/oracle
 	scripts/fuzz --replay
 	scripts/sanitize thread
 	scripts/sanitize address
