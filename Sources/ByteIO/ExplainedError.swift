@@ -12,6 +12,8 @@ public enum FailureKind: Sendable {
   case tryAgain
   /// The system does not permit it.
   case noPermission
+  /// A server cannot be reached, or does not answer.
+  case unavailable
   /// A fault of the program.
   case fault
 }

@@ -48,6 +48,7 @@ extension ExitStatus {
       case .inputOutput: .inputOutput
       case .tryAgain: .tryAgain
       case .noPermission: .noPermission
+      case .unavailable: .unavailable
       case .fault: .internalError
       }
   }
