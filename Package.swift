@@ -72,6 +72,12 @@ let package = Package(
     .target(
       name: "Datasets", dependencies: ["ByteIO", "Chunks", "Frames", "Storage", system],
       path: "Sources/VolumeFormat/Datasets", swiftSettings: strict),
+    .target(name: "CCurl", linkerSettings: [.linkedLibrary("dl", .when(platforms: [.linux]))]),
+    archive("CExpat", "libexpat1-dev"),
+    .target(
+      name: "S3",
+      dependencies: ["ByteIO", "CCrypto", "CCurl", "CExpat", "Frames", "Storage"],
+      path: "Sources/VolumeFormat/S3", swiftSettings: strict, linkerSettings: linking("expat")),
     .target(
       name: "NIfTI",
       dependencies: ["ByteIO", "Frames", "CISAL", "CZlib", "CZstd", system],
