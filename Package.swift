@@ -109,7 +109,8 @@ let package = Package(
     .testTarget(
       name: "VolumeFormatTests",
       dependencies: ["ByteIO", "Chunks", "Datasets", "Frames", "Storage"]),
-    .testTarget(name: "StorageTests", dependencies: ["ByteIO", "Frames", "Storage"]),
+    .testTarget(name: "StorageTests", dependencies: ["ByteIO", "Frames", "S3", "Storage"]),
+    .testTarget(name: "S3Tests", dependencies: ["ByteIO", "S3", "Storage"]),
     .testTarget(
       name: "SimulationTests", dependencies: ["ByteIO", "Chunks", "Datasets", "Frames", "Storage"]),
     .testTarget(name: "NumPyTests", dependencies: ["ByteIO", "NumPy", "Frames"]),

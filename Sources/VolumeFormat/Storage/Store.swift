@@ -109,7 +109,8 @@ package protocol Store: AnyObject, Sendable {
   /// - Throws: `IOFailure`.
   func unfinished(before: Double) throws -> [StoredObject]
 
-  /// The time by the store's own clock, by which `StoredObject.modified` is: seconds since 1970.
+  /// The time by the store's own clock, by which `StoredObject.modified` is, to the second: seconds
+  /// since 1970.
   ///
   /// - Throws: `IOFailure`.
   func now() throws -> Double
