@@ -2,18 +2,24 @@ public import ArgumentParser
 internal import ByteIO
 public import Datasets
 internal import Frames
+internal import S3
 internal import ToolSupport
 
-/// Opens the dataset that a user names, wherever it is kept.
+/// Refuses what can be no dataset: a URL, if it is not one of a place in a bucket.
 ///
-/// - Throws: `IOFailure` if there is nothing of that name; `DatasetError` if it is something else;
-///   `FormatError` if it is damaged.
-public func openDataset(_ name: String) throws -> Dataset { try Dataset(opening: name) }
-
-/// Opens it, or makes it if there is nothing.
-///
-/// - Throws: as `openDataset`.
-public func createDataset(_ name: String) throws -> Dataset { try Dataset.create(name) }
+/// - Throws: `ValidationError` that names it.
+public func requireDataset(_ name: String) throws {
+  guard isURL(name) else { return }
+  guard name.hasPrefix("s3://") else {
+    throw ValidationError(
+      "'\(name)' is a URL; a dataset is a folder or s3://BUCKET/PREFIX (./\(name) is a folder)")
+  }
+  do throws(BucketAddress.Mistake) {
+    _ = try BucketAddress(name)
+  } catch {
+    throw ValidationError("'\(name)' \(error.reason)")
+  }
+}
 
 /// A snapshot by its number and perhaps the digest of its manifest, from `N[:SHA256]`.
 public struct SnapshotName: ExpressibleByArgument, Sendable, CustomStringConvertible {
@@ -70,10 +76,10 @@ public struct DatasetArgument: ExpressibleByArgument, Sendable {
     }
   }
 
-  /// Refuses a URL.
+  /// Refuses what can be no dataset.
   ///
   /// - Throws: `ValidationError` that names it.
-  public func requireLocal() throws { try ToolSupport.requireLocal(path) }
+  public func validate() throws { try requireDataset(path) }
 
   /// Opens the dataset.
   ///

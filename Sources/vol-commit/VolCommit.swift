@@ -47,7 +47,10 @@ struct VolCommit: Tool {
   @Argument(help: "Stages to commit (default: all that are finished).")
   var stages: [String] = []
 
-  func validate() throws { try requireLocal(dataset, metaJson) }
+  func validate() throws {
+    try requireDataset(dataset)
+    try requireLocal(metaJson)
+  }
 
   func execute() throws -> ExitStatus {
     var metadata = try metaJson.map(readObject) ?? JSONObject()

@@ -56,7 +56,8 @@ struct VolRm: Tool {
   var obsID: [ExactString] = []
 
   func validate() throws {
-    try requireLocal(dataset, filesFrom)
+    try requireDataset(dataset)
+    try requireLocal(filesFrom)
     guard !obsID.isEmpty || filesFrom != nil else {
       throw ValidationError("no id and no --files-from is given")
     }
