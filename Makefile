@@ -44,7 +44,7 @@ check:
 	# A life of the simulation that fails can be had again by its seed. What every store must do is
 	# asked of a real object store, too.
 	SWIFT_DETERMINISTIC_HASHING=1 scripts/with-object-store $(SWIFT) test $(TESTFLAGS) --skip-build
-	VOLPIPE_BIN="$(CURDIR)/$(TESTBUILD)/release" scripts/with-object-store \
+	VOLPIPE_BIN="$(CURDIR)/$(TESTBUILD)/release" \
 	    "$$(scripts/python Tests/oracle/requirements.txt)" -m pytest -n 2 Tests/oracle
 	scripts/fuzz --replay
 	scripts/sanitize thread

@@ -89,9 +89,7 @@ let package = Package(
       swiftSettings: strict),
     .target(
       name: "DatasetSupport",
-      dependencies: [
-        "ByteIO", "Chunks", "Datasets", "Frames", "S3", "Storage", "ToolSupport", argumentParser,
-      ],
+      dependencies: ["ByteIO", "Chunks", "Datasets", "Frames", "ToolSupport", argumentParser],
       swiftSettings: strict),
     tool("nifti-cat", ["NIfTI"]),
     datasetTool("vol-write", ["NIfTI"]),

@@ -2,24 +2,18 @@ public import ArgumentParser
 internal import ByteIO
 public import Datasets
 internal import Frames
-internal import S3
 internal import ToolSupport
 
-/// Refuses what can be no dataset: a URL, if it is not one of a place in a bucket.
+/// Opens the dataset that a user names, wherever it is kept.
 ///
-/// - Throws: `ValidationError` that names it.
-public func requireDataset(_ name: String) throws {
-  guard isURL(name) else { return }
-  guard name.hasPrefix("s3://") else {
-    throw ValidationError(
-      "'\(name)' is a URL; a dataset is a folder or s3://BUCKET/PREFIX (./\(name) is a folder)")
-  }
-  do throws(BucketAddress.Mistake) {
-    _ = try BucketAddress(name)
-  } catch {
-    throw ValidationError("'\(name)' \(error.reason)")
-  }
-}
+/// - Throws: `IOFailure` if there is nothing of that name; `DatasetError` if it is something else;
+///   `FormatError` if it is damaged.
+public func openDataset(_ name: String) throws -> Dataset { try Dataset(opening: name) }
+
+/// Opens it, or makes it if there is nothing.
+///
+/// - Throws: as `openDataset`.
+public func createDataset(_ name: String) throws -> Dataset { try Dataset.create(name) }
 
 /// A snapshot by its number and perhaps the digest of its manifest, from `N[:SHA256]`.
 public struct SnapshotName: ExpressibleByArgument, Sendable, CustomStringConvertible {
@@ -76,10 +70,10 @@ public struct DatasetArgument: ExpressibleByArgument, Sendable {
     }
   }
 
-  /// Refuses what can be no dataset.
+  /// Refuses a URL.
   ///
   /// - Throws: `ValidationError` that names it.
-  public func validate() throws { try requireDataset(path) }
+  public func requireLocal() throws { try ToolSupport.requireLocal(path) }
 
   /// Opens the dataset.
   ///

@@ -69,7 +69,7 @@ struct NpyCat: Tool {
   private var files: ArraySlice<String> { like == nil ? path[...] : path.dropFirst() }
 
   func validate() throws {
-    try like?.validate()
+    try like?.requireLocal()
     guard !files.isEmpty else {
       throw ValidationError("--like takes a dataset, a collection and files")
     }

@@ -54,7 +54,7 @@ struct VolCat: Tool {
   private var isSingle: Bool { raw || npy || nifti }
 
   func validate() throws {
-    try dataset.validate()
+    try dataset.requireLocal()
     if [raw, npy, nifti, batch].count(where: { $0 }) > 1 {
       throw ValidationError("--raw, --npy, --nifti and --batch exclude each other")
     }

@@ -47,10 +47,7 @@ struct VolCommit: Tool {
   @Argument(help: "Stages to commit (default: all that are finished).")
   var stages: [String] = []
 
-  func validate() throws {
-    try requireDataset(dataset)
-    try requireLocal(metaJson)
-  }
+  func validate() throws { try requireLocal(dataset, metaJson) }
 
   func execute() throws -> ExitStatus {
     var metadata = try metaJson.map(readObject) ?? JSONObject()

@@ -54,7 +54,7 @@ struct VolExport: Tool {
   var obsID: [ExactString] = []
 
   func validate() throws {
-    try dataset.validate()
+    try dataset.requireLocal()
     try requireLocal(zarr, nifti)
     if (zarr == nil) == (nifti == nil) {
       throw ValidationError("one of --zarr and --nifti says what to make")
@@ -116,8 +116,7 @@ struct VolExport: Tool {
         let reader = try SubjectTableReader($0, of: snapshot.dataset)
         return BIDSTree.SubjectRows(columns: reader.columns.map(\.name), next: reader.next)
       }
-      let path = isURL(dataset.path) ? dataset.path : try absolutePath(dataset.path)
-      let name = path.split(separator: "/").last
+      let name = try absolutePath(dataset.path).split(separator: "/").last
       try tree.finish(
         name: name.map(String.init) ?? dataset.path, tool: ("volpipe", volpipeVersion), table: table
       )

@@ -42,7 +42,7 @@ struct VolGc: Tool {
   var dataset: String
 
   func validate() throws {
-    try requireDataset(dataset)
+    try requireLocal(dataset)
     if let keepLast, keepLast < 1 { throw ValidationError("--keep-last takes 1 or more") }
   }
 

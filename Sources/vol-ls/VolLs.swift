@@ -75,7 +75,7 @@ struct VolLs: Tool {
 
   func validate() throws {
     guard !dataset.path.isEmpty else { throw ValidationError("no dataset is given") }
-    try dataset.validate()
+    try dataset.requireLocal()
     guard diff.isEmpty || diff.count == (named == nil ? 3 : 2),
       diff.prefix(2).allSatisfy({ UInt64($0) != nil })
     else { throw ValidationError("--diff takes the numbers of two snapshots") }
@@ -184,8 +184,7 @@ struct VolLs: Tool {
   private func writeReferences(_ output: LineWriter) throws {
     let snapshot = try openSnapshot()
     if let collection { try snapshot.requireCollection(collection) }
-    let path = snapshot.dataset.path
-    let place = try location ?? (isURL(path) ? path : "file://\(absolutePath(path))")
+    let place = try location ?? "file://\(absolutePath(snapshot.dataset.path))"
     let file = ReferenceFile(snapshot, location: place) { try output.bytes($0) }
     if let missing = try file.write(collection: collection, ids: obsID) {
       throw ToolFailure(.noInput, "no volume '\(missing)' in collection '\(collection ?? "")'")

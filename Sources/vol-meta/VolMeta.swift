@@ -53,7 +53,7 @@ struct VolMeta: Tool {
   private var stages: Bool { key != nil || replace || !missing.tokens.isEmpty }
 
   func validate() throws {
-    try dataset.validate()
+    try dataset.requireLocal()
     if csvSafe, !csv { throw ValidationError("--csv-safe is for --csv") }
     if [json, tsv, csv].count(where: { $0 }) > 1 {
       throw ValidationError("--json, --tsv and --csv exclude each other")

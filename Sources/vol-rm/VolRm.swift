@@ -56,8 +56,7 @@ struct VolRm: Tool {
   var obsID: [ExactString] = []
 
   func validate() throws {
-    try requireDataset(dataset)
-    try requireLocal(filesFrom)
+    try requireLocal(dataset, filesFrom)
     guard !obsID.isEmpty || filesFrom != nil else {
       throw ValidationError("no id and no --files-from is given")
     }

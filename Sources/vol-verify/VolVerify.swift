@@ -43,8 +43,8 @@ struct VolVerify: Tool {
   var dataset: DatasetArgument
 
   func validate() throws {
-    try dataset.validate()
-    if let repairFrom { try requireDataset(repairFrom) }
+    try dataset.requireLocal()
+    try requireLocal(repairFrom)
     if quick, repairFrom != nil {
       throw ValidationError("--repair-from reads every byte, which --quick does not")
     }

@@ -34,8 +34,6 @@ struct VolWrite: Tool {
 
   @OptionGroup var jobs: JobsOption
 
-  @OptionGroup var bucket: S3Options
-
   @Option(
     help: ArgumentHelp(
       "Begin a new pack after SIZE bytes; K, M, G and T are powers of 1024.", valueName: "size"))
@@ -61,7 +59,7 @@ struct VolWrite: Tool {
   @Flag(name: .shortAndLong, help: "Show no progress, and no count of volumes left out.")
   var quiet = false
 
-  @Argument(help: "The dataset: a folder or s3://BUCKET/PREFIX, made if need be.")
+  @Argument(help: "The dataset's directory, made if need be.")
   var dataset: String
 
   @Argument(
@@ -69,7 +67,7 @@ struct VolWrite: Tool {
   var collection: ExactString
 
   func validate() throws {
-    try requireDataset(dataset)
+    try requireLocal(dataset)
     guard (1...19).contains(level) else { throw ValidationError("--level takes 1 to 19") }
     guard !replace || !skipExisting else {
       throw ValidationError("--replace and --skip-existing exclude each other")
@@ -113,7 +111,7 @@ struct VolWrite: Tool {
       Self.warn(explain(refusal).message)
     }
     let writer = try StageWriter(
-      try createDataset(dataset, bucket.settings), destination, options: options,
+      try createDataset(dataset), destination, options: options,
       report: keepGoing ? tell : nil)
     let summary: StageSummary
     do {

@@ -53,8 +53,6 @@ package final class FaultyStore: Store {
 
   package var location: String { inner.location }
 
-  package var isFar: Bool { inner.isFar }
-
   /// A call that changes nothing.
   private func look<T>(_ call: Call, _ name: ObjectName? = nil, _ body: () throws -> T) throws -> T
   {

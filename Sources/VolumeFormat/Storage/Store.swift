@@ -12,10 +12,6 @@ package protocol Store: AnyObject, Sendable {
   /// What to call it in messages and references: a path or a URL, without a slash at its end.
   var location: String { get }
 
-  /// Whether each call takes as long as the way to a server and back, so that many are better made at
-  /// once.
-  var isFar: Bool { get }
-
   // MARK: Reading
 
   /// Reads an object whole.
@@ -170,10 +166,6 @@ package protocol ObjectReader: AnyObject, Sendable {
   ///
   /// - Throws: `IOFailure`.
   func readEnd(_ count: Int) throws -> [UInt8]
-  /// Whether what will be read is better told before.
-  var isFar: Bool { get }
-  /// Says what will be read soon, so that it is fetched meanwhile; nothing fails here.
-  func prefetch(_ ranges: [Range<UInt64>])
   /// Appends `count` bytes from byte `offset` on to a file; where the system can, they are shared and
   /// not copied.
   ///
@@ -181,101 +173,7 @@ package protocol ObjectReader: AnyObject, Sendable {
   func copy(_ count: UInt64, at offset: UInt64, to file: OutputFile) throws
 }
 
-extension Store {
-  package var isFar: Bool { false }
-
-  /// The results of `body` for each item, in their order; where the store is far, it runs for several
-  /// of them at once, each on a thread of its own.
-  ///
-  /// - Throws: what `body` throws for the first of the items for which it throws; `ThreadRefused`.
-  package func map<Item, Result>(
-    _ items: [Item], _ body: @escaping (Item) throws -> Result
-  ) throws -> [Result] {
-    guard isFar, items.count > 1 else { return try items.map(body) }
-    let work = ConcurrentMap(items, body)
-    // However many processors there are: they wait for answers.
-    var threads: [WorkerThread] = []
-    for _ in 0..<min(items.count, 32) {
-      do {
-        threads.append(try WorkerThread { work.run() })
-      } catch {
-        if threads.isEmpty { throw error }
-        break
-      }
-    }
-    for thread in threads { thread.join() }
-    return try work.results()
-  }
-}
-
-/// Tells an object that is far what somebody who goes through it in order will read next, so that it
-/// comes while what came is worked on.
-package struct ReadAhead {
-  private static let together: UInt64 = 4 << 20
-  private static let ahead: UInt64 = 16 << 20
-
-  private let file: any ObjectReader
-  private let end: UInt64
-  private var told: UInt64
-
-  /// Begins at the beginning of a range.
-  package init(_ file: any ObjectReader, of range: Range<UInt64>) {
-    self.file = file
-    end = range.upperBound
-    told = range.lowerBound
-  }
-
-  /// Says that byte `offset` is read now.
-  package mutating func tell(_ offset: UInt64) {
-    while file.isFar, told < end, told < offset + Self.ahead {
-      let next = min(end, told + Self.together)
-      file.prefetch([told..<next])
-      told = next
-    }
-  }
-}
-
-/// Items that several threads take in turns.
-private final class ConcurrentMap<Item, Output>: @unchecked Sendable {
-  private let items: [Item]
-  private let body: (Item) throws -> Output
-  private let monitor = Monitor()
-  private var next = 0
-  private var outcomes: [Result<Output, any Error>?]
-
-  init(_ items: [Item], _ body: @escaping (Item) throws -> Output) {
-    self.items = items
-    self.body = body
-    outcomes = Array(repeating: nil, count: items.count)
-  }
-
-  func run() {
-    while let index = monitor.update({ take() }) {
-      let outcome = Result { try body(items[index]) }
-      monitor.update {
-        outcomes[index] = outcome
-        // Nobody needs what would come behind a failure.
-        if case .failure = outcome { next = items.count }
-      }
-    }
-  }
-
-  private func take() -> Int? {
-    guard next < items.count else { return nil }
-    next += 1
-    return next - 1
-  }
-
-  func results() throws -> [Output] {
-    for case .failure(let error)? in outcomes { throw error }
-    return try outcomes.compactMap { try $0?.get() }
-  }
-}
-
 extension ObjectReader {
-  package var isFar: Bool { false }
-  package func prefetch(_ ranges: [Range<UInt64>]) {}
-
   /// Visits its bytes in order, in parts of at most 1 MiB.
   ///
   /// - Throws: `IOFailure`, also where it ends before its size; what `body` throws.
@@ -289,9 +187,7 @@ extension ObjectReader {
     let room = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 64)
     defer { room.deallocate() }
     var offset = range.lowerBound
-    var ahead = ReadAhead(self, of: range)
     while offset < range.upperBound {
-      ahead.tell(offset)
       let wanted = Int(min(UInt64(room.count), range.upperBound - offset))
       let count = try read(at: offset, into: .init(rebasing: room[..<wanted]))
       guard count > 0 else { throw IOFailure(.transfer, "read to its end", path, .ioError) }

@@ -126,12 +126,7 @@ public struct Collector {
     where !living.contains(lease.session) && dead.insert(lease.object.name).inserted {
       try remove(lease.object, report)
     }
-    for object in try dataset.store.unfinished(before: now - grace) {
-      // An upload is as old as its beginning, however long its writer lives.
-      let owner = Layout.owner(of: object.name)
-      if let owner, living.contains(String(owner.drawn.prefix(Session.digits))) { continue }
-      try remove(object, report)
-    }
+    for object in try dataset.store.unfinished(before: now - grace) { try remove(object, report) }
     kept.stages = stages.count
     return kept
   }

@@ -7,9 +7,6 @@ public import ByteIO
 /// Every part is checked before it is used: page and block by their CRC-32C, lengths by the
 /// format's limits and the file's size.
 public final class CatalogReader {
-  /// A block is hardly ever longer, in bytes.
-  private static let usualBlock: UInt64 = 64 << 10
-
   private let file: any ObjectReader
   fileprivate let indexOffset: UInt64
   /// Pages of the index.
@@ -31,15 +28,14 @@ public final class CatalogReader {
   init(_ file: any ObjectReader, stage: String) throws {
     self.file = file
     let (path, bytes) = (file.path, file.bytes)
-    if file.isFar { file.prefetch([0..<UInt64(FileHeader.size)]) }
-    let footer = try file.readEnd(CatalogFormat.footerSize)
     try FileHeader.check(file, FileHeader.catalog, stage: stage, number: 0)
-    guard bytes >= UInt64(FileHeader.size + CatalogFormat.footerSize) else {
+    var footer = [UInt8](repeating: 0, count: CatalogFormat.footerSize)
+    guard bytes >= UInt64(FileHeader.size + footer.count) else {
       throw FormatError(path, "too short for a catalog")
     }
-    let footerOffset = bytes - UInt64(CatalogFormat.footerSize)
-    guard footer.count == CatalogFormat.footerSize,
-      Array(footer[..<8]) == CatalogFormat.footerMagic,
+    let footerOffset = bytes - UInt64(footer.count)
+    let taken = try footer.withUnsafeMutableBytes { try file.read(at: footerOffset, into: $0) }
+    guard taken == footer.count, Array(footer[..<8]) == CatalogFormat.footerMagic,
       footer[..<44].withUnsafeBytes({ CRC32C.of($0) }) == footer.loadLittle(44, as: UInt32.self),
       footer.loadLittle(40, as: UInt32.self) == 0
     else { throw FormatError(path, at: footerOffset, "the footer of the catalog is damaged") }
@@ -80,9 +76,7 @@ public final class CatalogReader {
     var seen: UInt64 = 0
     var seenBlocks: UInt64 = 0
     var known = KnownBlocks()
-    var ahead = ReadAhead(file, of: offset..<max(offset, indexOffset))
     while offset < indexOffset {
-      ahead.tell(offset)
       seenBlocks += 1
       let block = Result { try readBlock(at: offset) }
       if let onDamage, case .failure(let error) = block {
@@ -170,8 +164,6 @@ public final class CatalogReader {
   /// The record of the id with `key`, or nil if this catalog has none.
   func record(_ key: TextDigest) throws -> CatalogRecord? {
     guard let offset = try blockOffset(of: key) else { return nil }
-    // Its head says how long it is, and is of little use alone.
-    if file.isFar { file.prefetch([offset..<min(indexOffset, offset + Self.usualBlock)]) }
     let (records, _) = try readBlock(at: offset)
     guard let record = records.first(where: { $0.key == key }) else {
       throw FormatError(path, at: offset, "the index names a volume here that the block lacks")
@@ -215,9 +207,7 @@ public final class CatalogReader {
 
   /// All keys with their blocks, in order of the keys.
   func forEachKey(_ body: (TextDigest, UInt64) throws -> Void) throws {
-    var ahead = ReadAhead(file, of: indexOffset..<max(indexOffset, file.bytes))
     for number in 0..<pages {
-      ahead.tell(indexOffset + UInt64(number * CatalogFormat.pageSize))
       let page = try readPage(number)
       for index in 0..<page.count { try body(page.key(index), page.block(index)) }
     }

@@ -36,20 +36,8 @@ final class CatalogSet {
     return nil
   }
 
-  /// Opens the catalogs that are not open yet, where one after the other would take long.
-  private func openAll() throws {
-    guard dataset.store.isFar else { return }
-    let closed = stages.indices.filter { readers[$0] == nil }
-      .prefix(Self.maximumOpen - readers.count)
-    let opened = try dataset.store.map(Array(closed)) { [dataset, stages] index in
-      try dataset.catalog(stages[index])
-    }
-    for (index, reader) in zip(closed, opened) { readers[index] = reader }
-  }
-
   /// The record of the id with `key`, and its stage.
   func record(_ key: TextDigest) throws -> (Stage, CatalogRecord)? {
-    try openAll()
     for index in stages.indices where try mayHold(index, key) {
       if let record = try reader(index).record(key) { return (stages[index], record) }
     }

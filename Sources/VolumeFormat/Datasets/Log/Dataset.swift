@@ -108,16 +108,7 @@ public struct Dataset: Sendable {
   ///   - consequence: what the message says behind the fault.
   /// - Throws: `FormatError` if it is another; `IOFailure`.
   package func checkDigest(of entry: FileEntry, consequence: String = "") throws {
-    try checkDigest(
-      of: entry, in: try store.open(entry.name, bytes: nil), consequence: consequence)
-  }
-
-  /// The same of a file that is open.
-  ///
-  /// - Throws: `FormatError` if it is another; `IOFailure`.
-  package func checkDigest(
-    of entry: FileEntry, in file: any ObjectReader, consequence: String = ""
-  ) throws {
+    let file = try store.open(entry.name, bytes: nil)
     guard try FileSeal(of: file).sha256 == entry.sha256 else {
       throw FormatError(
         file.path, "it does not match the SHA-256 that was recorded\(consequence)")
@@ -132,9 +123,6 @@ public struct Dataset: Sendable {
   }
 
   // MARK: Snapshots
-
-  /// The folder whose names tell which there are.
-  package static var snapshotFolder: String { Layout.manifests }
 
   /// The numbers of all snapshots, in order.
   ///

@@ -26,9 +26,8 @@ public enum DatasetError: ExplainedError, CustomStringConvertible {
     case .obstructed(let path, let other):
       "cannot create dataset '\(path)': it holds '\(other)' and no \(Layout.marker)"
     case .noClaims(let path):
-      "cannot write to dataset '\(path)': it is kept where nothing makes a name only if it is free "
-        + "(no hard link, no rename that spares what is there, or a server that does not obey "
-        + "If-None-Match), so that two writers could overwrite each other; nothing changed"
+      "cannot write to dataset '\(path)': its file system has neither hard links nor a rename that "
+        + "spares what is there, so that two writers could overwrite each other; nothing changed"
     }
   }
 }

@@ -43,11 +43,8 @@ extension Dataset {
     besides committed: Set<String>, _ damage: inout [any Error]
   ) throws -> [Content] {
     var found: [Content] = []
-    let ids = try stagedIDs(Content.self).filter { !committed.contains($0) }
-    let records = try store.map(ids) { id -> Result<Content?, any Error> in
-      Result { try staged(id) }
-    }
-    for record in records {
+    for id in try stagedIDs(Content.self) where !committed.contains(id) {
+      let record: Result<Content?, any Error> = Result { try staged(id) }
       switch record {
       case .success(let content): if let content { found.append(content) }
       case .failure(let error): damage.append(error)

@@ -184,7 +184,6 @@ public final class RegionServer {
     let slab = try Slab(grid, 0, pool: pool, maximumBytes: .max) {
       preconditionFailure("a slab of any size is in memory")
     }
-    volume.prefetch(slab)
     // While others wait, each thread works on a request of its own, which spares them waking each
     // other; with nobody else to wait for, all work on this one.
     guard pipeline.isIdle else {

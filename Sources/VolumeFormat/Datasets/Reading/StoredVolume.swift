@@ -126,18 +126,6 @@ final class StoredVolume: @unchecked Sendable {
     worker.trim()
   }
 
-  /// Says that all chunks of a slab will be decoded.
-  func prefetch(_ slab: Slab) {
-    guard pack.isFar else { return }
-    let first = slab.region.chunks.lowerBound
-    pack.prefetch(
-      (0..<slab.chunkCount).compactMap { number in
-        index[slab.grid.chunkInVolume(first + number)].map {
-          record.shardOffset + $0.lowerBound..<record.shardOffset + $0.upperBound
-        }
-      })
-  }
-
   /// About the bytes that `decode` takes.
   var decodingBytes: Int { Self.fetchBytes + 2 * grid.chunkBytes }
 

@@ -53,13 +53,6 @@ public final class VolumeStreamer {
   private let pool = SlabPool()
   private let pipeline: OrderedPipeline<DecodeWorker, Work, Step>
   private var skipped: UInt64 = 0
-  /// Whole volumes that are to be opened together, since the way to them is far.
-  private var waiting: [(record: CatalogRecord, stage: Stage)] = []
-  private var waitingBytes: UInt64 = 0
-  private let isFar: Bool
-
-  /// So many wait, and so many bytes of them.
-  private static let together = (volumes: 64, bytes: UInt64(16 << 20))
 
   /// How many volumes were given up; after `end`.
   public var lost: UInt64 { skipped + output.dropped }
@@ -68,8 +61,7 @@ public final class VolumeStreamer {
   ///
   /// - Throws: `ThreadRefused`.
   public init(_ snapshot: Snapshot, to sink: any VolumeSink, options: Options) throws {
-    volumes = VolumeOpener(snapshot.dataset, maximumOpen: snapshot.dataset.store.isFar ? 16 : 1)
-    isFar = snapshot.dataset.store.isFar
+    volumes = VolumeOpener(snapshot.dataset)
     self.options = options
     let output = Output(sink, options)
     self.output = output
@@ -90,25 +82,6 @@ public final class VolumeStreamer {
   public func add(
     _ record: CatalogRecord, of stage: Stage, region: Region = Region()
   ) throws {
-    guard isFar, region == Region() else {
-      try openWaiting()
-      return try open(record, of: stage, region)
-    }
-    waiting.append((record, stage))
-    waitingBytes &+= record.shardLength
-    if waiting.count == Self.together.volumes || waitingBytes >= Self.together.bytes {
-      try openWaiting()
-    }
-  }
-
-  private func openWaiting() throws {
-    let list = waiting
-    (waiting, waitingBytes) = ([], 0)
-    volumes.expect(list)
-    for (record, stage) in list { try open(record, of: stage, Region()) }
-  }
-
-  private func open(_ record: CatalogRecord, of stage: Stage, _ region: Region) throws {
     let opened = Result { try volumes.open(record, of: stage) }
     if let onDamage = options.onDamage, case .failure(let error) = opened {
       onDamage(error)
@@ -129,7 +102,6 @@ public final class VolumeStreamer {
       let slab = try Slab(
         grid, number, pool: pool, maximumBytes: options.slabLimit,
         scratch: { try OutputFile(scratchIn: options.scratchDirectory) })
-      volume.prefetch(slab)
       for start in stride(from: 0, to: slab.chunkCount, by: step) {
         let range = start..<min(slab.chunkCount, start + step)
         try pipeline.submit(.chunks(volume, slab, range), cost: volume.decodingBytes)
@@ -153,7 +125,6 @@ public final class VolumeStreamer {
   ///
   /// - Throws: `FormatError` for damage that nobody takes; `IOFailure`; what the sink throws.
   public func end() throws {
-    try openWaiting()
     try pipeline.finish()
     try output.sink.end(skipped: skipped)
   }

@@ -174,42 +174,35 @@ public struct Committer {
         dataset.path,
         "collections '\(one)' and '\(other)' differ only in how Unicode spells them")
     }
-    // Files never change: who lost a race need not read them whole again.
-    let areNew = stages.map { verified.insert($0.stage).inserted }
-    let lists = try dataset.store.map(Array(zip(stages, areNew))) { stage, isNew in
-      try self.keys(of: stage, isNew: isNew)
+    for (number, stage) in stages.enumerated() {
+      for pack in stage.packs {
+        _ = try dataset.open(pack)
+      }
+      let catalog = try dataset.catalog(stage)
+      // Files never change: who lost a race need not read them whole again.
+      let isNew = verified.insert(stage.stage).inserted
+      if isNew { try dataset.checkDigest(of: stage.catalog) }
+      guard catalog.count == stage.volumes else {
+        throw FormatError(
+          catalog.path, "it holds \(counted(catalog.count, "volume")), not \(stage.volumes)")
+      }
+      if isNew { try CatalogCheck(catalog, stage).run() }
+      try catalog.forEachKey { key, _ in keys.append((key, number)) }
     }
-    for (number, list) in lists.enumerated() { keys += list.map { ($0, number) } }
     keys.sort { $0.key < $1.key }
     for (first, second) in zip(keys, keys.dropFirst()) where first.key == second.key {
       throw try duplicate(first.key, stages[first.stage], stages[second.stage])
     }
-    return try dataset.store.map(head?.stages ?? []) { [keys] old in
+    var replaced: [Set<TextDigest>] = []
+    for old in head?.stages ?? [] {
       var common: Set<TextDigest> = []
       try forEachCommon(keys, old) { key, stage in
         guard stages[stage].replaces == true else { throw try duplicate(key, old, stages[stage]) }
         common.insert(key)
       }
-      return common
+      replaced.append(common)
     }
-  }
-
-  /// Checks the files of a stage; the keys of its catalog.
-  private func keys(of stage: Stage, isNew: Bool) throws -> [TextDigest] {
-    for pack in stage.packs {
-      _ = try dataset.open(pack)
-    }
-    let file = try dataset.open(stage.catalog)
-    let catalog = try CatalogReader(file, stage: stage.stage)
-    if isNew { try dataset.checkDigest(of: stage.catalog, in: file) }
-    guard catalog.count == stage.volumes else {
-      throw FormatError(
-        catalog.path, "it holds \(counted(catalog.count, "volume")), not \(stage.volumes)")
-    }
-    if isNew { try CatalogCheck(catalog, stage).run() }
-    var keys: [TextDigest] = []
-    try catalog.forEachKey { key, _ in keys.append(key) }
-    return keys
+    return replaced
   }
 
   /// Visits those of the sorted `keys` that the committed stage `old` holds too.

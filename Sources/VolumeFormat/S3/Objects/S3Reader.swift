@@ -14,7 +14,6 @@ final class S3Reader: ObjectReader, @unchecked Sendable {
   private let monitor = Monitor()
   /// Its last bytes, as far as they were read; guarded.
   private var end: [UInt8]
-  private let fetched: FetchedRanges
 
   /// Bytes of the end that are read with it: an index, or a small object whole.
   static let endBytes = 64 << 10
@@ -24,16 +23,12 @@ final class S3Reader: ObjectReader, @unchecked Sendable {
   /// - Parameters:
   ///   - bucket: where.
   ///   - key: its key.
-  ///   - budget: for what is fetched before it is read.
   ///   - bytes: its size, if that is known: a large one is not asked for before it is read.
   /// - Throws: `IOFailure` if there is none; `FormatError` if it has another size; what
   ///   `Bucket.send` throws.
-  init(_ bucket: Bucket, _ key: String, _ budget: FetchedRanges.Budget, bytes: UInt64?) throws {
+  init(_ bucket: Bucket, _ key: String, bytes: UInt64?) throws {
     (self.bucket, self.key) = (bucket, key)
     path = bucket.place(key)
-    fetched = FetchedRanges(budget) { range, room in
-      try bucket.read(key, at: range.lowerBound, into: room)
-    }
     if let bytes, bytes > UInt64(Self.endBytes) {
       (self.bytes, end) = (bytes, [])
       return
@@ -57,25 +52,9 @@ final class S3Reader: ObjectReader, @unchecked Sendable {
       kept[Int(offset - start)...].prefix(count).withUnsafeBytes { room.copyMemory(from: $0) }
       return count
     }
-    var done = 0
-    while done < count {
-      let rest = UnsafeMutableRawBufferPointer(rebasing: room[done...])
-      let place = offset + UInt64(done)
-      let (taken, whole) =
-        try fetched.read(at: place, into: rest)
-        ?? (rest.count, try bucket.read(key, at: place, into: rest))
-      guard whole == bytes else { throw Self.wrongSize(path, bytes) }
-      done += taken
-    }
+    let whole = try bucket.read(key, at: offset, into: room)
+    guard whole == bytes else { throw Self.wrongSize(path, bytes) }
     return count
-  }
-
-  var isFar: Bool { true }
-
-  func prefetch(_ ranges: [Range<UInt64>]) {
-    let start = monitor.update { bytes - UInt64(end.count) }
-    fetched.add(
-      ranges.map { $0.clamped(to: 0..<bytes) }.filter { $0.lowerBound < start })
   }
 
   func readEnd(_ count: Int) throws -> [UInt8] {

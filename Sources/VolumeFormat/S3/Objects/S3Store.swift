@@ -12,10 +12,6 @@ package final class S3Store: Store {
   private let pool: UploadPool
   /// Of this process that are under way, and of others that were found unfinished.
   private let uploads = KnownUploads()
-  /// Listings that were begun for the next who asks.
-  private let begun = Guarded<[String: Listing]>([:])
-  /// For what readers fetch before it is asked for.
-  private let budget = FetchedRanges.Budget(bytes: 64 << 20, threads: 32)
 
   /// Makes ready; asks nobody yet.
   package init(_ bucket: Bucket, _ options: UploadOptions = UploadOptions()) {
@@ -24,8 +20,6 @@ package final class S3Store: Store {
   }
 
   package var location: String { bucket.address.url }
-
-  package var isFar: Bool { true }
 
   private func key(_ name: ObjectName) -> String { bucket.address.prefix + name.path }
 
@@ -54,29 +48,12 @@ package final class S3Store: Store {
   }
 
   package func open(_ name: ObjectName, bytes: UInt64?) throws -> any ObjectReader {
-    try S3Reader(bucket, key(name), budget, bytes: bytes)
+    try S3Reader(bucket, key(name), bytes: bytes)
   }
 
   // MARK: Listing
 
-  /// Begins to list a folder for the next who asks for its names, while something else is asked for.
-  package func prefetchNames(in folder: String) {
-    let listing = Listing()
-    let isBegun: Void? = try? budget.threads.run { [self] in
-      let outcome = Result { try list(names: folder) }
-      listing.monitor.update { listing.outcome = outcome }
-    }
-    if isBegun != nil { begun.update { $0[folder] = listing } }
-  }
-
   package func names(in folder: String?) throws -> [String] {
-    if let folder, let listing = begun.update({ $0.removeValue(forKey: folder) }) {
-      return try listing.monitor.wait { listing.outcome }.get()
-    }
-    return try list(names: folder)
-  }
-
-  private func list(names folder: String?) throws -> [String] {
     let prefix = self.folder(folder)
     var names: [String] = []
     func add(_ key: Substring) {
@@ -185,20 +162,4 @@ package final class S3Store: Store {
   }
 
   package func scratch() -> OutputFile? { nil }
-}
-
-/// A listing that is being fetched.
-private final class Listing: @unchecked Sendable {
-  let monitor = Monitor()
-  var outcome: Result<[String], any Error>?
-}
-
-/// A value that threads change in turns.
-private final class Guarded<Value>: @unchecked Sendable {
-  private let monitor = Monitor()
-  private var value: Value
-
-  init(_ value: Value) { self.value = value }
-
-  func update<T>(_ body: (inout Value) -> T) -> T { monitor.update { body(&value) } }
 }

@@ -31,14 +31,13 @@ final class UploadPool: @unchecked Sendable {
   private let monitor = Monitor()
   /// Buffers that were used, for the next; guarded by `monitor`, as all that follows.
   private var free: [UnsafeMutableRawBufferPointer] = []
+  private var tasks: [@Sendable () -> Void] = []
   /// Tasks that wait or run.
   private var busy = 0
-  private let threads: TaskThreads
+  private var idle = 0
+  private var threads = 0
 
-  init(_ options: UploadOptions) {
-    self.options = options
-    threads = TaskThreads(limit: options.buffers - 1)
-  }
+  init(_ options: UploadOptions) { self.options = options }
 
   deinit { for buffer in free { munmap(buffer.baseAddress, buffer.count) } }
 
@@ -70,19 +69,43 @@ final class UploadPool: @unchecked Sendable {
   ///
   /// - Throws: `ThreadRefused` if there is no thread at all.
   func run(_ task: @escaping @Sendable () -> Void) throws {
-    monitor.wait { () -> Void? in
+    let needsThread = monitor.wait { () -> Bool? in
       guard busy < options.buffers - 1 else { return nil }
       busy += 1
-      return ()
+      tasks.append(task)
+      guard idle < tasks.count else { return false }
+      threads += 1
+      return true
     }
+    guard needsThread else { return }
     do {
-      try threads.run {
-        task()
-        self.monitor.update { self.busy -= 1 }
-      }
+      _ = try WorkerThread { self.work() }
     } catch {
-      monitor.update { busy -= 1 }
-      throw error
+      let isAlone = monitor.update {
+        threads -= 1
+        guard threads == 0 else { return false }
+        tasks.removeLast()
+        busy -= 1
+        return true
+      }
+      // Those that there are do it, later.
+      if isAlone { throw error }
+    }
+  }
+
+  private func work() {
+    monitor.update { idle += 1 }
+    while true {
+      let task: @Sendable () -> Void = monitor.wait {
+        guard !tasks.isEmpty else { return nil }
+        idle -= 1
+        return tasks.removeFirst()
+      }
+      task()
+      monitor.update {
+        busy -= 1
+        idle += 1
+      }
     }
   }
 }
